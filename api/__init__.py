@@ -1,0 +1,1 @@
+"""Everything that speaks to the outside: HTTP, and the command line."""

@@ -1,0 +1,1 @@
+"""What Doorman knows: accounts, credentials, rules. Nothing here knows of HTTP."""

@@ -1,0 +1,63 @@
+"""The account, as every store keeps it and every surface shows a part of it."""
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+UserGroup = Literal["noob", "manager", "admin"]
+USER_GROUPS: tuple[UserGroup, ...] = get_args(UserGroup)
+
+
+class ListedName(NamedTuple):
+    """One row of a list: the key that orders it, and the name to show."""
+
+    name_key: str
+    user_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One account. Immutable: a change makes another value, and the store decides whether it may take the place.
+
+    ``(name_key, oauth)`` is unique, ``email_key`` is unique where present, and so is each of ``token_digests``.
+    Times are UTC with millisecond precision, which every store keeps exactly.
+    """
+
+    id: str  # 24 lower-case hex digits, never reused
+    user_name: str  # as enforced by PRECIS UsernameCasePreserved
+    name_key: str  # as mapped by UsernameCaseMapped: what is compared and ordered
+    oauth: Literal[0, 1]
+    password_hash: str | None  # bcrypt; None: this user has no password, and password logins fail
+    token_hash: str  # bcrypt of the API token, which the v2 contract shows
+    token_digests: tuple[str, ...]  # HMAC-SHA256 of the API token, one for each secret key in service
+    name: str | None
+    email: str | None
+    email_key: str | None
+    user_group: UserGroup
+    disabled: bool
+    epoch: int  # incremented with the password: what was issued in an earlier epoch is revoked
+    revision: int  # incremented by every write: what compare-and-set and ETag go by
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_guarding_admin(self) -> bool:
+        """Whether this user counts towards the admins of whom one must remain."""
+        return (
+            self.user_group == "admin"
+            and not self.disabled
+            and self.password_hash is not None
+            and self.oauth == 0
+        )
+
+    def changed(self, now: datetime, **changes: Any) -> Self:
+        """Return this user with ``changes``, one revision on, and one epoch on if the password changed."""
+        if "password_hash" in changes and changes["password_hash"] != self.password_hash:
+            changes["epoch"] = self.epoch + 1
+        return replace(self, revision=self.revision + 1, updated_at=now, **changes)
+
+
+def new_user_id(now: datetime) -> str:
+    """Make an id of 24 hex digits in the layout of a MongoDB ObjectId: 4 bytes of time, then 8 random ones."""
+    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{secrets.token_hex(8)}"
