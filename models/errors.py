@@ -19,6 +19,10 @@ class InvalidParametersError(DoormanError):
         self.fields = {name: list(rules) for name, rules in fields.items()}
 
 
+class BrokenRuleError(DoormanError):
+    """One value breaks one rule; the message is the rule, in a sentence that may be shown to whoever sent the value."""
+
+
 class UserExistsError(DoormanError):
     """Another user has this ``(name_key, oauth)``."""
 

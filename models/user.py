@@ -44,12 +44,7 @@ class User:
     @property
     def is_guarding_admin(self) -> bool:
         """Whether this user counts towards the admins of whom one must remain."""
-        return (
-            self.user_group == "admin"
-            and not self.disabled
-            and self.password_hash is not None
-            and self.oauth == 0
-        )
+        return self.user_group == "admin" and not self.disabled and self.password_hash is not None and self.oauth == 0
 
     def changed(self, now: datetime, **changes: Any) -> Self:
         """Return this user with ``changes``, one revision on, and one epoch on if the password changed."""

@@ -1,9 +1,9 @@
 """The one protocol that every store keeps, and that ``tests/storage`` holds each of them to.
 
 Conventions: a look-up returns ``None`` when nothing is there; a write that cannot be done raises. Every call may
-raise ``UnavailableError`` when the database cannot be reached, and no other exception of a driver gets out. Every write is
-durable when the call returns, and all of it happens or none. Calls may come from any thread and any process, and a
-connection is never shared across a fork.
+raise ``UnavailableError`` when the database cannot be reached, and no other exception of a driver gets out. Every
+write is durable when the call returns, and all of it happens or none. Calls may come from any thread and any process,
+and a connection is never shared across a fork.
 """
 
 from collections.abc import Collection, Sequence
@@ -65,8 +65,9 @@ class Store(Protocol):
     def replace(self, before: User, after: User) -> None:
         """Put ``after`` in the place of ``before`` if the stored revision is still ``before.revision``.
 
-        Id, name, name_key and oauth stay. Raises ``RevisionMismatchError`` (also when the user is gone), ``EmailInUseError``,
-        ``TokenInUseError``, or ``LastAdminError`` when no guarding admin would remain, decided by the same atomic write.
+        Id, name, name_key and oauth stay. Raises ``RevisionMismatchError`` (also when the user is gone),
+        ``EmailInUseError``, ``TokenInUseError``, or ``LastAdminError`` when no guarding admin would remain, decided by
+        the same atomic write.
         """
 
     def delete(self, user: User) -> None:
@@ -90,7 +91,10 @@ class Store(Protocol):
         """
 
     def put_record(self, record: Record, *, now: datetime) -> None:
-        """Add an expiring record. Raises ``RecordExistsError`` when one of this kind and id is there and not overdue."""
+        """Add an expiring record.
+
+        Raises ``RecordExistsError`` when one of this kind and id is there and not overdue.
+        """
 
     def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
         """Look a record up; an overdue one is not there, purged or not."""

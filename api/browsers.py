@@ -1,0 +1,71 @@
+"""Browsers are not trusted to mean it: they resend cached Basic credentials and cookies for any page that asks.
+
+Unsafe methods from a foreign origin are refused unless ``ALLOWED_ORIGINS`` names it, and the same setting drives CORS.
+"""
+
+import ipaddress
+from collections.abc import Collection
+
+from flask import Flask, Response, request
+
+from api.errors import ForeignOriginError
+from api.settings import Network
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
+_CORS = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Max-Age": "600",
+}
+_EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate"
+
+
+class BrowserRules:
+    """Decides which pages may make a browser send what."""
+
+    def __init__(self, allowed_origins: Collection[str], trusted_proxies: Collection[Network]) -> None:
+        self._allowed = frozenset(allowed_origins)
+        self._proxies = tuple(trusted_proxies)
+
+    def register(self, app: Flask) -> None:
+        app.before_request(self._before)
+        app.after_request(self._after)
+
+    def _before(self) -> Response | None:
+        origin = request.headers.get("Origin")
+        if request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers:
+            # A preflight carries no credentials, so it is answered without any.
+            return Response(status=204, headers=_CORS if origin in self._allowed else None)
+        if request.method not in _SAFE and not self._is_welcome(origin):
+            raise ForeignOriginError
+        return None
+
+    def _after(self, response: Response) -> Response:
+        if self._allowed:
+            response.headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin")
+        if origin in self._allowed:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        return response
+
+    def _is_welcome(self, origin: str | None) -> bool:
+        if origin is None:
+            # Not sent by a browser, or by one that says in Sec-Fetch-Site where the page came from.
+            return request.headers.get("Sec-Fetch-Site") != "cross-site"
+        return origin in self._allowed or origin == self._own_origin()
+
+    def _own_origin(self) -> str:
+        scheme, host = request.scheme, request.host
+        if self._is_behind_trusted_proxy():
+            scheme = request.headers.get("X-Forwarded-Proto", scheme)
+            host = request.headers.get("X-Forwarded-Host", host)
+        return f"{scheme}://{host}".lower()
+
+    def _is_behind_trusted_proxy(self) -> bool:
+        try:
+            peer = ipaddress.ip_address(request.remote_addr or "")
+        except ValueError:  # a Unix socket has no address
+            return False
+        return any(peer in network for network in self._proxies)

@@ -1,0 +1,119 @@
+"""The command line: serving, and what only the operator of the machine may do."""
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+
+import click
+
+from api.logs import configure_logging
+from api.settings import Settings
+from models.account_rules import new_token
+from models.core import Core
+from models.errors import InvalidParametersError, SetupError, UnavailableError, UserExistsError, UserNotFoundError
+from models.secret import Secret
+
+CreateCore = Callable[..., Core]  # app.create_core: the composition root hands it in as the context's object
+
+
+class _Commands(click.Group):
+    """Shows what the operator can mend as one message, without a trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SetupError as error:
+            raise click.ClickException(str(error)) from error
+        except UnavailableError as error:
+            raise click.ClickException(f"The store cannot be reached: {error}") from error
+        except InvalidParametersError as error:
+            rules = [f"{name}: {' '.join(broken)}" for name, broken in error.fields.items()]
+            raise click.ClickException("\n".join(rules)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="doorman")
+def main() -> None:
+    """Doorman, a self-hosted users service. Its settings come from the environment; the README lists them."""
+
+
+@main.command()
+@click.pass_obj
+def serve(create_core: CreateCore) -> None:
+    """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
+    from api.serving import serve as run  # noqa: PLC0415  the server is loaded by the one command that needs it
+
+    settings = Settings.from_env()
+    configure_logging(settings)
+    # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
+    create_core(settings).store.close()
+    for warning in settings.warnings():
+        click.echo(f"Warning: {warning}", err=True)
+    run(
+        target="app:app",
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        threads=settings.threads,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+        log_level=settings.log_level,
+    )
+
+
+@main.group()
+def admin() -> None:
+    """Work on the store directly, for the operator who is locked out."""
+
+
+@admin.command()
+@click.argument("user_name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input; else make a random one.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def create(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_json: bool) -> None:
+    """Create an admin, and show its password and token this once."""
+    core = _open_core(create_core)
+    password, token = _password(from_stdin=password_stdin), new_token()
+    try:
+        core.accounts.create(None, user_name, {"password": password, "token": token, "user_group": "admin"})
+    except UserExistsError as error:
+        raise click.ClickException(f"A user with the name {user_name} exists already.") from error
+    finally:
+        core.store.close()
+    _show({"user_name": user_name, "password": password.reveal(), "token": token.reveal()}, as_json=as_json)
+
+
+@admin.command("reset-password")
+@click.argument("user_name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input; else make a random one.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def reset_password(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_json: bool) -> None:
+    """Give an admin a new password, enable it if it is disabled, and show the password this once."""
+    core = _open_core(create_core)
+    password = _password(from_stdin=password_stdin)
+    try:
+        if core.accounts.get(user_name).user_group != "admin":
+            raise click.ClickException(f"The user {user_name} is no admin.")
+        core.accounts.update(None, user_name, {"password": password, "disabled": False})
+    except UserNotFoundError as error:
+        raise click.ClickException(f"No user has the name {user_name}.") from error
+    finally:
+        core.store.close()
+    _show({"user_name": user_name, "password": password.reveal()}, as_json=as_json)
+
+
+def _open_core(create_core: CreateCore) -> Core:
+    settings = Settings.from_env()
+    configure_logging(settings)
+    return create_core(settings, with_first_admin=False)
+
+
+def _password(*, from_stdin: bool) -> Secret:
+    return Secret(sys.stdin.readline().rstrip("\r\n") if from_stdin else secrets.token_urlsafe(18))
+
+
+def _show(values: dict[str, str], *, as_json: bool) -> None:
+    click.echo(json.dumps(values) if as_json else "\n".join(f"{name:<10} {value}" for name, value in values.items()))

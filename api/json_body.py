@@ -1,0 +1,61 @@
+"""Reading a body as one JSON object, stricter than the standard library does (RFC 8259, RFC 7493)."""
+
+import json
+from typing import Any, NoReturn
+
+from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from api.errors import MissingParametersError
+
+_SHOWN = 40
+
+
+def read_object() -> dict[str, Any]:
+    """Return the members of the current request's body.
+
+    Raises ``UnsupportedMediaType`` for a content type other than JSON, and ``MissingParametersError`` for an absent or
+    empty body, an empty object, and everything that is not exactly one JSON object in UTF-8.
+    """
+    if request.content_type and (
+        request.mimetype != "application/json"
+        or request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}
+    ):
+        raise UnsupportedMediaType
+    members = parse_object(request.get_data())
+    if not members:
+        raise MissingParametersError
+    return members
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse one JSON object; no text counts as an empty one. Raises ``MissingParametersError`` with the reason."""
+    if not body.strip():
+        return {}
+    try:
+        document = json.loads(body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        json.dumps(document, ensure_ascii=False).encode()  # raises on lone surrogates, wherever they are
+    except UnicodeDecodeError as error:
+        raise MissingParametersError("The body is not UTF-8.") from error
+    except UnicodeEncodeError as error:
+        raise MissingParametersError("The body has a lone surrogate, which is no character.") from error
+    except RecursionError as error:
+        raise MissingParametersError("The body is nested too deeply.") from error
+    except ValueError as error:  # also Python's limit on the digits of an integer
+        raise MissingParametersError("The body is not JSON.") from error
+    if not isinstance(document, dict):
+        raise MissingParametersError("The body is not a JSON object.")
+    return document
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise MissingParametersError(f"The body names {json.dumps(name[:_SHOWN])} twice.")
+        members[name] = value
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MissingParametersError(f"The body is not JSON: {name} is no value of it.")

@@ -1,0 +1,111 @@
+"""The shapes of what comes in and goes out. Types are checked here; what the values must be is the core's to say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from models.account_rules import Changes
+from models.errors import InvalidParametersError
+from models.listing import MAX_PAGE
+from models.secret import Secret
+from models.user import USER_GROUPS, User
+
+_NULL = "It may not be null."
+_GROUP = validate.OneOf(USER_GROUPS, error="It must be one of: {choices}.")
+
+
+class Text(fields.String):
+    """A JSON string, and nothing that could be turned into one."""
+
+    default_error_messages = {"invalid": "It must be a string.", "null": _NULL}  # noqa: RUF012  marshmallow's own API
+
+
+class SecretText(Text):
+    """A JSON string that must not show itself."""
+
+    def _deserialize(self, value: Any, *rest: Any, **named: Any) -> Any:
+        return Secret(super()._deserialize(value, *rest, **named))
+
+
+class Flag(fields.Field[bool]):
+    """JSON's true or false; marshmallow's own Boolean takes 1 and "yes" as well."""
+
+    default_error_messages = {"invalid": "It must be true or false.", "null": _NULL}  # noqa: RUF012  marshmallow's own API
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+class _Strict(Schema):
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "It is not a field that can be given here."}  # noqa: RUF012  marshmallow's own API
+
+
+class UserFields(_Strict):
+    """What can be set on a user."""
+
+    password = SecretText()
+    token = SecretText()
+    name = Text(allow_none=True)
+    email = Text(allow_none=True)
+    user_group = Text(validate=_GROUP)
+    disabled = Flag()
+
+
+class UserQuery(_Strict):
+    """The query of the routes for one user."""
+
+    oauth = fields.Integer(
+        load_default=0,
+        validate=validate.OneOf([0, 1], error="It must be 0 or 1."),
+        error_messages={"invalid": "It must be 0 or 1."},
+    )
+
+
+class ListQuery(UserQuery):
+    """The query of the list."""
+
+    limit = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, MAX_PAGE, error=f"It must be 1 to {MAX_PAGE}."),
+        error_messages={"invalid": f"It must be 1 to {MAX_PAGE}."},
+    )
+    after = Text(load_default=None)
+    prefix = Text(load_default="")
+    user_group = Text(load_default=None, validate=_GROUP)
+
+
+def load_user_fields(members: Mapping[str, Any]) -> Changes:
+    """Check the members of a body. Raises ``InvalidParametersError``."""
+    changes: Changes = _load(UserFields(), members)
+    return changes
+
+
+def load_query(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Check a query string. Raises ``InvalidParametersError``, also for a parameter that is given twice."""
+    if twice := {name: ["It may be given once."] for name, values in query.items() if len(values) > 1}:
+        raise InvalidParametersError(twice)
+    loaded: dict[str, Any] = _load(schema, {name: values[0] for name, values in query.items()})
+    return loaded
+
+
+def dump_user(user: User, *, hashes: bool, with_id: bool = False) -> dict[str, Any]:
+    """Return the v2 shape of a user: ``password`` and ``token`` are bcrypt hashes, or ``None`` where not to be seen."""
+    shape: dict[str, Any] = {"_id": {"$oid": user.id}} if with_id else {}
+    return shape | {
+        "user_name": user.user_name,
+        "password": user.password_hash if hashes else None,
+        "token": user.token_hash if hashes else None,
+    }
+
+
+def _load(schema: Schema, members: Mapping[str, Any]) -> Any:
+    try:
+        return schema.load(members)
+    except ValidationError as error:
+        raise InvalidParametersError(error.messages_dict) from error

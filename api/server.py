@@ -1,0 +1,221 @@
+"""The ASGI application: HTTP bounded in size and time on the event loop, Flask in a bounded number of threads.
+
+A thread is taken only when the whole request is there, and given back before the client reads a byte of the answer; so
+clients that send or read slowly cost a connection, and no one else's time.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from api.bodies import (
+    BodyRefusedError,
+    BodySender,
+    ClientGoneError,
+    Receive,
+    Send,
+    log_failure,
+    raw_path,
+    read_body,
+    until_disconnect,
+)
+from api.wsgi_bridge import Answer, Job, RawHeaders, Scope, ThreadPool, WsgiApplication, build_environ, call
+
+# A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
+# and almost every wait is shorter.
+_UNWATCHED_SECONDS = 0.05
+
+# A body up to this size is sent in one go, and is the server's to deliver; a longer one goes out in pieces.
+WHOLE_BYTES = 64 * 1024
+
+_TITLES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. Sizes in bytes, times in seconds.
+
+    ``queue_length`` and ``queue_seconds`` bound the requests that wait for a thread, ``piece_seconds`` the time in
+    which a client must take each 16 KiB of a long answer.
+    """
+
+    body_bytes: int = 64 * 1024
+    body_seconds: float = 5.0
+    queue_length: int = 1024
+    queue_seconds: float = 10.0
+    piece_seconds: float = 20.0
+
+
+class _RefusedError(Exception):
+    """The request is answered with ``status`` here, and never reaches the application."""
+
+    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+class AsgiApplication:
+    """An ASGI 3 application that runs the WSGI application that ``build`` makes.
+
+    Nothing is built or opened before the server starts the lifespan, or, on a server without one, before the first
+    request. ``build`` runs in a thread of its own; what it raises fails the start with its message.
+    """
+
+    def __init__(self, build: Callable[[], WsgiApplication], *, threads: int = 8, limits: Limits | None = None) -> None:
+        self._build = build
+        # Counts when the application is built, and not afterwards.
+        self.threads = threads
+        self._limits = limits or Limits()
+        self._application: WsgiApplication | None = None
+        self._building = asyncio.Lock()
+        self._pool: ThreadPool
+        self._sender: BodySender
+        self._requests = 0
+        self._last_request_done: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise NotImplementedError(f"ASGI scope {kind!r}")
+
+    # The lifespan of the process.
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._built()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server is told, and does not start
+            await send({"type": "lifespan.startup.failed", "message": str(error) or type(error).__qualname__})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _built(self) -> WsgiApplication:
+        async with self._building:
+            if self._application is None:
+                application = await asyncio.to_thread(self._build)
+                self._pool = ThreadPool(self.threads)
+                self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
+                self._application = application
+            return self._application
+
+    async def _close(self) -> None:
+        if self._requests:
+            self._last_request_done = asyncio.Event()
+            await self._last_request_done.wait()
+        application, self._application = self._application, None
+        if application is not None:
+            self._pool.close()
+            await asyncio.to_thread(application.close)
+
+    # HTTP.
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 0
+        self._requests += 1
+        try:
+            answer = await self._answer(scope, receive)
+            status = answer.status
+            if answer.streamed or len(answer.body) > WHOLE_BYTES:
+                await self._sender.send(answer, scope, receive, send)
+            else:
+                await send({"type": "http.response.start", "status": status, "headers": answer.headers})
+                await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+        except _RefusedError as refusal:
+            status = refusal.status
+            await _send_problem(send, refusal)
+        except ClientGoneError:
+            status = 499
+        finally:
+            self._requests -= 1
+            if self._last_request_done is not None and not self._requests:
+                self._last_request_done.set()
+            if logger.isEnabledFor(logging.DEBUG):
+                elapsed = (time.perf_counter() - started) * 1000
+                logger.debug("%s %s %d %.1f ms", scope["method"], raw_path(scope), status, elapsed)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        """Run the request. Raises ``_RefusedError`` for what is answered here, and ``ClientGoneError``."""
+        limits = self._limits
+        try:
+            body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
+        except BodyRefusedError as error:
+            raise _RefusedError(error.status, error.detail, (b"connection", b"close")) from None
+        application = self._application or await self._built()
+        if self._pool.waiting() >= limits.queue_length:
+            raise _busy()
+        job = self._pool.submit(partial(call, application, build_environ(scope, body), whole_below=WHOLE_BYTES))
+        if self._pool.crowded():
+            await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
+            if not job.future.done():
+                await self._watched(job, receive)
+        try:
+            return await job.future
+        except Exception as error:  # noqa: BLE001 - the last place that can still make an answer of it
+            log_failure("the application failed", scope, error)
+            raise _RefusedError(500, "The server met a condition that it cannot handle.") from None
+
+    async def _watched(self, job: Job[Answer], receive: Receive) -> None:
+        """Return when the job is done or runs. Raises, and drops it, when time is up or the client leaves first."""
+        gone = asyncio.ensure_future(until_disconnect(receive))
+        try:
+            await asyncio.wait(
+                (job.future, gone), timeout=self._limits.queue_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not job.future.done() and job.drop():
+                raise ClientGoneError if gone.done() else _busy()
+        finally:
+            gone.cancel()
+
+    # WebSockets.
+
+    async def _websocket(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the handshake: servers turn a close before the acceptance into a 403."""
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
+
+def _busy() -> _RefusedError:
+    return _RefusedError(503, "Too many requests wait for their turn.", (b"retry-after", b"1"))
+
+
+async def _send_problem(send: Send, refusal: _RefusedError) -> None:
+    """Answer with problem details (RFC 9457)."""
+    problem = {
+        "type": "about:blank",
+        "title": _TITLES[refusal.status],
+        "status": refusal.status,
+        "detail": refusal.detail,
+    }
+    body = json.dumps(problem).encode()
+    headers: RawHeaders = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *refusal.headers,
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,149 @@
+"""Granian, set up for Doorman: who listens, how many connections are held, how it stops."""
+
+import logging
+import pkgutil
+import resource
+import socket
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from api.server import AsgiApplication
+from models.errors import SetupError
+
+# In-flight requests have this long to finish when the service is told to stop; then the workers are killed.
+STOP_SECONDS = 30
+# How long a client may take to send its headers, and how long a connection may be idle between requests. Less than the
+# time to stop: otherwise one client that sends half a header would have the worker killed.
+HEADER_SECONDS = 20.0
+# Request lines and headers together; what is longer is refused with 431.
+HEADER_BYTES = 64 * 1024
+BACKLOG = 2048
+# A worker holds at most this many connections, if the process may have as many descriptors.
+CONNECTIONS = 16_384
+# Descriptors that are not clients' connections: database, logs, listeners.
+SPARE_DESCRIPTORS = 256
+
+# Granian configures handlers of its own. Incrementally, only the level and the propagation of its logger change, so
+# what it says reaches the root logger's handlers, which the caller has set up.
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "incremental": True,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"propagate": True}},
+}
+
+logger = logging.getLogger(__name__)
+
+
+class _Server(MPServer):
+    """Granian's server, except that a worker that cannot start ends it."""
+
+    def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
+        """Replace workers that a signal killed; stop, with exit status 1, when one has given up by itself.
+
+        Granian gives up only when failures follow each other within 5.5 seconds, and a start that waits for a lost
+        database takes longer.
+        """
+        if any((self.wrks[index].inner.exitcode or 0) > 0 for index in workers):
+            logger.critical("a worker could not start, or gave up: stopping")
+            self.shutdown(1)  # type: ignore[no-untyped-call]  # Granian does not annotate it
+        super()._respawn_workers(workers, *args, **options)
+
+
+def serve(
+    *,
+    target: str,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    log_level: str,
+    header_seconds: float = HEADER_SECONDS,
+) -> None:
+    """Serve the ASGI application ``target`` (``module:attribute``) until SIGTERM or SIGINT, then finish what runs.
+
+    An ``AsgiApplication`` runs with ``threads`` in each of the ``workers``.
+    The workers are forked before ``target`` is imported, and log through the root logger of this process. ``port`` 0
+    takes a free one. Returns after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in
+    use, unusable certificate), and ``SystemExit`` with status 1 when a worker cannot start.
+    """
+    address = _address(host, port)
+    try:
+        server = _Server(
+            target,
+            address=address,
+            port=port,
+            interface=Interfaces.ASGI,
+            workers=workers,
+            # One connection that is broken off on purpose must not be many requests (see api.streams), and a front door
+            # speaks HTTP/2 to browsers.
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=round(header_seconds * 1000), max_buffer_size=HEADER_BYTES
+            ),
+            backlog=BACKLOG,
+            # Granian takes one of these permits for each connection, idle ones included, and accepts no more without.
+            backpressure=_connections(),
+            log_level=LogLevels(log_level.lower()),
+            log_dictconfig=_LOGGING,
+            log_access=False,
+            ssl_cert=tls_cert,
+            ssl_key=tls_key,
+            ssl_protocol_min=SSLProtocols.tls12,
+            respawn_failed_workers=True,
+            workers_kill_timeout=STOP_SECONDS,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(f"the TLS certificate {tls_cert} and key {tls_key} cannot be used: {error}") from error
+    server.serve(target_loader=partial(_load, target, threads), wrap_loader=False)
+
+
+def _load(target: str, threads: int) -> Any:
+    """Import the application, in the worker that it will run in."""
+    application = pkgutil.resolve_name(target)
+    if isinstance(application, AsgiApplication):
+        application.threads = threads
+    return application
+
+
+def _address(host: str, port: int) -> str:
+    """Give the IP address of ``host``. Raises ``SetupError`` when it cannot be listened on.
+
+    Granian's listeners share their port (SO_REUSEPORT), with other services of the same user too: so that two Doormen
+    do not take each other's requests in turn, the port is tried without sharing first.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise SetupError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+    return str(address[0])
+
+
+def _connections() -> int:
+    """Allow as many descriptors as the system lets us, and give the number of connections that fit into them.
+
+    Without a descriptor left, accepting fails at once and is tried again at once; so connections must run out first.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return max(SPARE_DESCRIPTORS, min(CONNECTIONS, soft - SPARE_DESCRIPTORS))

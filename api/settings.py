@@ -1,0 +1,227 @@
+"""The settings: every one in ``OPTIONS``, read from the environment once, checked at start, wrong ones named."""
+
+import ipaddress
+import logging
+import os
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+from models.errors import SetupError
+from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
+from models.secret import Secret
+from models.secret_key import MIN_SECRET_KEY_BYTES
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_SQLITE = "sqlite:///"
+_MONGODB = ("mongodb://", "mongodb+srv://")
+_LEAST_PASSWORD = 8  # NIST SP 800-63B, 3.1.1.2
+_ADVISED_ROUNDS = 10  # OWASP Password Storage Cheat Sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its default as it would be written, what is allowed, and how it is read (``ValueError``: wrong)."""
+
+    default: str
+    allowed: str
+    read: Callable[[str], Any]
+    secret: bool = False  # may be given in a file that NAME_FILE names, and is never shown
+
+
+def _integer(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return read
+
+
+def _secret_key(text: str) -> Secret:
+    if len(text.encode()) < MIN_SECRET_KEY_BYTES:
+        raise ValueError
+    return Secret(text)
+
+
+def _database_url(text: str) -> Secret:
+    if not (text.startswith(_SQLITE) and len(text) > len(_SQLITE)) and not text.startswith(_MONGODB):
+        raise ValueError
+    return Secret(text)
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
+            raise ValueError
+    return origins
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError
+    return path
+
+
+OPTIONS: Mapping[str, Option] = {
+    "HOST": Option("127.0.0.1", "an address or host name to listen on", _matching(r"[A-Za-z0-9.:_-]+")),
+    "PORT": Option("5000", "1 to 65535", _integer(1, 65535)),
+    "WORKERS": Option("2", "1 to 64 processes", _integer(1, 64)),
+    "THREADS": Option("8", "1 to 64 threads a process", _integer(1, 64)),
+    "DATABASE_URL": Option(
+        "sqlite:///data/doorman.db", "sqlite:///<path>, mongodb://… or mongodb+srv://…", _database_url, secret=True
+    ),
+    "DATABASE_NAME": Option(
+        "doorman", "1 to 63 ASCII letters, digits, _ and - (MongoDB only)", _matching(r"[A-Za-z0-9_-]{1,63}")
+    ),
+    "BASIC_AUTH_USER": Option("", "the first admin's user name, together with BASIC_AUTH_PASSWORD", str),
+    "BASIC_AUTH_PASSWORD": Option("", "the first admin's password, as the policy has it", Secret, secret=True),
+    "AUTH_TOKEN": Option("", "the first admin's API token, 15 to 72 characters of RFC 6750", Secret, secret=True),
+    "SECRET_KEY": Option(
+        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; made at the first start with SQLite", _secret_key, secret=True
+    ),
+    "SECRET_KEY_PREVIOUS": Option(
+        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; the other key while one is rotated", _secret_key, secret=True
+    ),
+    "ALLOWED_ORIGINS": Option("", "origins like https://app.example.com, separated by commas", _origins),
+    "TRUSTED_PROXIES": Option("", "addresses or networks like 10.0.0.0/8, separated by commas", _networks),
+    "BCRYPT_ROUNDS": Option(
+        "12", f"{LEAST_ROUNDS} to {MOST_ROUNDS}; below {_ADVISED_ROUNDS} warns", _integer(LEAST_ROUNDS, MOST_ROUNDS)
+    ),
+    "PASSWORD_MIN_LENGTH": Option("8", f"{_LEAST_PASSWORD} to {MAX_BYTES}", _integer(_LEAST_PASSWORD, MAX_BYTES)),
+    "PASSWORD_BLOCKLIST": Option("", "a readable file, one password a line, in place of the list that ships", _file),
+    "LOG_LEVEL": Option("info", ", ".join(LOG_LEVELS), _matching("|".join(LOG_LEVELS))),
+    "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", _file),
+    "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", _file),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The checked settings; ``None`` where an optional one is absent."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    database_url: Secret
+    database_name: str
+    basic_auth_user: str | None
+    basic_auth_password: Secret | None
+    auth_token: Secret | None
+    secret_key: Secret | None
+    secret_key_previous: Secret | None
+    allowed_origins: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
+    bcrypt_rounds: int
+    password_min_length: int
+    password_blocklist: Path | None
+    log_level: str
+    tls_cert: Path | None
+    tls_key: Path | None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read all settings; an empty one counts as absent. Raises ``SetupError`` that names each wrong one."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for name, option in OPTIONS.items():
+            try:
+                text = _given(name, option, environ) or option.default
+                values[name.lower()] = option.read(text) if text or option.read in {_origins, _networks} else None
+            except ValueError as error:
+                wrong.append(
+                    str(error) if error.args and name in str(error) else f"{name}: allowed is {option.allowed}."
+                )
+        if not wrong:
+            wrong = _contradictions(values)
+        if wrong:
+            raise SetupError("\n".join(["The settings are wrong:", *(f"  {line}" for line in wrong)]))
+        return cls(**values)
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The database file, or ``None`` with MongoDB."""
+        url = self.database_url.reveal()
+        return Path(unquote(url.removeprefix(_SQLITE))) if url.startswith(_SQLITE) else None
+
+    @property
+    def logging_level(self) -> int:
+        return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed and unwise, a sentence each."""
+        found = []
+        if self.bcrypt_rounds < _ADVISED_ROUNDS:
+            found.append(f"BCRYPT_ROUNDS={self.bcrypt_rounds} makes stolen hashes cheap to crack; use 12 in service.")
+        if not _is_loopback(self.host) and not self.tls_cert and not self.trusted_proxies:
+            found.append(
+                f"HOST={self.host} takes passwords from the network in plain text: "
+                "set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES to the proxy that ends TLS."
+            )
+        return found
+
+
+def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:
+    text = environ.get(name, "")
+    path = environ.get(f"{name}_FILE", "") if option.secret else ""
+    if text and path:
+        raise ValueError(f"{name} and {name}_FILE are both set: set one of them.")
+    if not path:
+        return text
+    try:
+        text = Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}_FILE: {path} cannot be read as text.") from error
+    if not text:
+        raise ValueError(f"{name}_FILE: {path} is empty.")
+    return text
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    if bool(values["basic_auth_user"]) != bool(values["basic_auth_password"]):
+        found.append("BASIC_AUTH_USER and BASIC_AUTH_PASSWORD: set both or neither.")
+    if values["auth_token"] and not values["basic_auth_user"]:
+        found.append("AUTH_TOKEN: it is the first admin's, so BASIC_AUTH_USER and BASIC_AUTH_PASSWORD are needed too.")
+    if bool(values["tls_cert"]) != bool(values["tls_key"]):
+        found.append("TLS_CERT and TLS_KEY: set both or neither.")
+    elif values["tls_cert"]:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(values["tls_cert"], values["tls_key"], password="")
+        except (OSError, ValueError) as error:
+            found.append(
+                f"TLS_CERT and TLS_KEY: they are not a PEM certificate chain and its unencrypted key ({error})."
+            )
+    if not values["database_url"].reveal().startswith(_SQLITE) and not values["secret_key"]:
+        found.append("SECRET_KEY: it is required with MongoDB, since all replicas share it.")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,250 @@
+"""The WSGI side of the ASGI adapter: the environ, the threads that Flask runs in, and what one call of it gave.
+
+Everything here that runs the WSGI application runs in a thread of ``ThreadPool``; nothing here waits for a client.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
+from io import BytesIO
+from queue import SimpleQueue
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from urllib.parse import unquote_to_bytes
+
+Scope: TypeAlias = MutableMapping[str, Any]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+Result = TypeVar("Result")
+
+# Header names come from clients, so the memory of their translations is bounded.
+_REMEMBERED_NAMES = 512
+_environ_names: dict[bytes, str] = {b"content-type": "CONTENT_TYPE"}
+_NOT_PASSED_ON = frozenset((b"content-length", b"transfer-encoding"))
+
+
+class WsgiApplication(Protocol):
+    """A WSGI application (PEP 3333) that owns what it opened: ``close()`` is called once, after its last request."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Job(Generic[Result]):
+    """A call that waits for a thread. ``future`` belongs to the event loop; it gets the result or the exception."""
+
+    __slots__ = ("_call", "_claim", "_loop", "_pool", "future")
+
+    def __init__(self, pool: "ThreadPool", call: Callable[[], Result]) -> None:
+        self._pool = pool
+        self._call = call
+        self._claim = Lock()
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Result] = self._loop.create_future()
+
+    def drop(self) -> bool:
+        """Take the job out of the queue. Returns False when a thread has begun it, and then nothing changes."""
+        dropped = self._claim.acquire(blocking=False)
+        if dropped:
+            self._pool.pending -= 1
+        return dropped
+
+    def work(self) -> None:
+        if not self._claim.acquire(blocking=False):
+            return
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = self._call()
+        except BaseException as raised:  # noqa: BLE001 - the thread must live on, and the awaiting side decides
+            error = RuntimeError() if isinstance(raised, StopIteration) else raised  # which a future does not take
+        # A closed loop raises: the process is on its way out, and no one waits for this any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish, result, error)
+
+    def _finish(self, result: Any, error: BaseException | None) -> None:
+        self._pool.pending -= 1
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class ThreadPool:
+    """A fixed number of threads, fed in order of arrival.
+
+    ``concurrent.futures`` costs two futures, two conditions and a chain of callbacks a call, which shows in small
+    requests. The threads are daemons: a call that hangs must not keep a stopped process alive.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._threads = threads
+        # Jobs that are neither done nor dropped. Only the event loop's thread counts.
+        self.pending = 0
+        for number in range(threads):
+            Thread(target=self._serve, name=f"wsgi-{number}", daemon=True).start()
+
+    def submit(self, call: Callable[[], Result]) -> Job[Result]:
+        """Queue ``call``. Call this on the event loop."""
+        self.pending += 1
+        job = Job(self, call)
+        self._queue.put(job)
+        return job
+
+    def waiting(self) -> int:
+        """How many jobs no thread has taken yet."""
+        return self._queue.qsize()
+
+    def crowded(self) -> bool:
+        """Whether some of the jobs have to wait for others."""
+        return self.pending > self._threads
+
+    def close(self) -> None:
+        """Let the threads end once the queue is empty."""
+        for _ in range(self._threads):
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        while (job := self._queue.get()) is not None:
+            job.work()
+            # The next get() may block for long; the last request must not stay in memory meanwhile.
+            del job
+
+
+class Answer:
+    """What a call of the application gave: a whole body, or the first chunk of a stream whose rest ``pull`` gives.
+
+    ``status`` and ``headers`` are ready for ASGI. ``streamed`` tells the two apart. ``pull`` and ``close`` block, so
+    they belong into a thread; ``close`` may be called more than once.
+    """
+
+    __slots__ = ("_chunks", "_close", "_handed_over", "body", "headers", "status", "streamed")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: RawHeaders = []
+        self.body = b""
+        self.streamed = False
+        self._handed_over = False
+        self._chunks: Iterator[bytes] = iter(())
+        self._close: Callable[[], None] | None = None
+
+    def start_response(
+        self, status: str, headers: Sequence[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], NoReturn]:
+        if exc_info is None and self.status:
+            raise RuntimeError("start_response was called twice without exc_info")
+        if exc_info is not None and exc_info[1] is not None and self._handed_over:
+            raise exc_info[1].with_traceback(exc_info[2])
+        self.status = int(status[:3])
+        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return _refuse_write
+
+    def take(self, iterable: Iterable[bytes], *, head: bool, whole_below: int) -> None:
+        """Read ``iterable``: all of it if its declared length is at most ``whole_below`` bytes, or its first chunk."""
+        self._close = getattr(iterable, "close", None)
+        self._chunks = iter(iterable)
+        if not self.status:
+            # PEP 3333 lets an application call start_response as late as with its first chunk.
+            self.body = self.pull() or b""
+        bodiless = head or self.status in (204, 304) or 100 <= self.status < 200  # noqa: PLR2004 - see RFC 9110
+        declared = next((int(value) for name, value in self.headers if name == b"content-length"), None)
+        if bodiless:
+            self.body = b""
+        elif isinstance(iterable, list | tuple) or (declared is not None and declared <= whole_below):
+            self.body += b"".join(self._chunks)
+            if declared is None:
+                self.headers.append((b"content-length", b"%d" % len(self.body)))
+            elif declared != len(self.body):
+                raise RuntimeError("the body is not as long as its Content-Length")
+        else:
+            self.body = self.body or self.pull() or b""
+            self.streamed = True
+            self._handed_over = True
+            return
+        self.close()
+
+    def pull(self) -> bytes | None:
+        """Give the next chunk that is not empty, or None at the end. Raises what the application raises."""
+        return next((chunk for chunk in self._chunks if chunk), None)
+
+    def close(self) -> None:
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+
+def call(application: WsgiApplication, environ: dict[str, Any], *, whole_below: int) -> Answer:
+    """Run one request. Raises what the application raises before there is anything to send."""
+    answer = Answer()
+    iterable = application(environ, answer.start_response)
+    try:
+        answer.take(iterable, head=environ["REQUEST_METHOD"] == "HEAD", whole_below=whole_below)
+    except BaseException:
+        answer.close()
+        raise
+    return answer
+
+
+def build_environ(scope: Scope, body: bytes | None) -> dict[str, Any]:
+    """Give the environ of PEP 3333 for an ASGI ``http`` scope; ``body`` is None when the request has none.
+
+    ``PATH_INFO`` holds the path's decoded bytes as Latin-1, whatever they are. ``RAW_URI`` and ``REQUEST_URI`` hold
+    path and query as sent, the only place where ``%2F`` and ``/`` differ. Header names with an underscore are left out:
+    ``X_Forwarded_For`` would become the same key as the ``X-Forwarded-For`` that a trusted proxy sets. So is
+    ``Transfer-Encoding``, since the body is decoded by now.
+    """
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: str = scope["query_string"].decode("latin-1")
+    path = (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
+    uri = raw_path.decode("latin-1") + (f"?{query}" if query else "")
+    root: str = scope.get("root_path", "").encode().decode("latin-1")
+    path = path.removeprefix(root)
+    host, port = scope.get("server") or ("localhost", 80)
+    version: str = scope["http_version"]
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "RAW_URI": uri,
+        "REQUEST_URI": uri,
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        # Granian says "1" for HTTP/1.0.
+        "SERVER_PROTOCOL": "HTTP/1.0" if version == "1" else f"HTTP/{version}",
+        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": BytesIO(body or b""),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    if body is not None:
+        environ["CONTENT_LENGTH"] = str(len(body))
+    for name, value in scope["headers"]:
+        key = _environ_names.get(name)
+        if key is None:
+            if b"_" in name or name in _NOT_PASSED_ON:
+                continue
+            key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+            if len(_environ_names) < _REMEMBERED_NAMES:
+                _environ_names[name] = key
+        text = value.decode("latin-1")
+        if key in environ:
+            text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
+        environ[key] = text
+    return environ
+
+
+def _refuse_write(_: bytes) -> NoReturn:
+    raise NotImplementedError("the write() of start_response is not supported: return an iterable instead")

@@ -1,0 +1,97 @@
+"""The composition root: settings, store, core, surfaces, server. The only module that knows them all.
+
+``app`` runs under any ASGI server (``app:app``), ``create_app`` under any WSGI server and ``flask --app app run``.
+"""
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from api import cli, first_start
+from api.auth import HeaderAuth
+from api.browsers import BrowserRules
+from api.errors import register_errors
+from api.guards import register_guards
+from api.health import health_blueprint
+from api.logs import configure_logging
+from api.server import AsgiApplication
+from api.settings import Settings
+from api.users_v2 import UsersV2
+from models.core import Core, build_core
+from models.passwords import Hasher, PasswordPolicy, read_blocklist, shipped_blocklist
+from models.secret_key import KeyRing
+from models.storage import Store
+
+
+def open_store(settings: Settings) -> Store:
+    """Make the store that ``DATABASE_URL`` names. Its driver is imported only if it is the one."""
+    if settings.sqlite_path is not None:
+        from models.storage.sqlite import SqliteStore  # noqa: PLC0415  see the docstring
+
+        return SqliteStore(settings.sqlite_path)
+    from models.storage.mongo import MongoStore  # noqa: PLC0415  see the docstring
+
+    return MongoStore.connect(settings.database_url.reveal(), settings.database_name)
+
+
+def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
+    """Open and prepare the store, and put the core together over it. Raises ``SetupError`` or ``UnavailableError``."""
+    keys = KeyRing(first_start.secret_key(settings), settings.secret_key_previous)
+    blocklist = settings.password_blocklist
+    policy = PasswordPolicy(
+        settings.password_min_length,
+        read_blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
+    )
+    store = open_store(settings)
+    try:
+        core = build_core(store, keys, Hasher(settings.bcrypt_rounds), policy)
+        if with_first_admin:
+            first_start.first_admin(settings, core.accounts)
+    except BaseException:
+        store.close()
+        raise
+    return core
+
+
+class _Json(DefaultJSONProvider):
+    """JSON as the contracts print it: members in their order, and one form in every mode."""
+
+    sort_keys = False
+    compact = True
+
+
+class Doorman(Flask):
+    """The Flask application over one core, which is closed with it."""
+
+    json_provider_class = _Json
+
+    def __init__(self, core: Core) -> None:
+        super().__init__("doorman", static_folder=None)
+        self.core = core
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.core.store.close()
+
+
+def create_app(settings: Settings | None = None, core: Core | None = None) -> Doorman:
+    """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
+    settings = settings or Settings.from_env()
+    configure_logging(settings)
+    core = core or create_core(settings)
+    app = Doorman(core)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
+    app.url_map.merge_slashes = False
+    register_guards(app)
+    BrowserRules(settings.allowed_origins, settings.trusted_proxies).register(app)
+    register_errors(app)
+    app.register_blueprint(health_blueprint(core.store))
+    app.register_blueprint(UsersV2(core, HeaderAuth(core.authenticator)).blueprint())
+    return app
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.main(obj=create_core)
+
+
+app = AsgiApplication(create_app)

@@ -1,0 +1,49 @@
+"""The core: everything that surfaces call, put together over one store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from models.account_rules import AccountRules
+from models.accounts import Accounts
+from models.credentials import Authenticator
+from models.errors import SetupError
+from models.listing import Listing
+from models.passwords import Hasher, PasswordPolicy
+from models.secret_key import KeyRing
+from models.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What a surface is given."""
+
+    store: Store
+    authenticator: Authenticator
+    accounts: Accounts
+    listing: Listing
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC to the millisecond, which every store keeps exactly."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def build_core(
+    store: Store, keys: KeyRing, hasher: Hasher, policy: PasswordPolicy, clock: Callable[[], datetime] = utc_now
+) -> Core:
+    """Prepare the store and put the core together.
+
+    Raises ``SetupError`` when the store cannot serve, or holds what was made under another secret key, and
+    ``UnavailableError`` when it cannot be reached.
+    """
+    store.prepare()
+    if not store.adopt_key_id(keys.current.id, known=[keys.previous.id] if keys.previous else []):
+        raise SetupError(
+            "SECRET_KEY is not the one that this database was used with, so no API token would be found. Set the old "
+            "key again; to rotate it, set the new one as SECRET_KEY and the old one as SECRET_KEY_PREVIOUS."
+        )
+    authenticator = Authenticator(store, hasher, keys, clock)
+    accounts = Accounts(store, AccountRules(policy, hasher, keys), authenticator, clock)
+    return Core(store, authenticator, accounts, Listing(store))

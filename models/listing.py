@@ -1,0 +1,69 @@
+"""Lists of user names, in the order of their keys, by keyset: any page costs the same, and memory stays flat."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from models.names import position_key
+from models.storage import OAuth, Store
+from models.user import ListedName, UserGroup
+
+MAX_PAGE = 1000
+_STREAMED_PAGE = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameFilter:
+    """Which names to list: past a name, beginning with a text, of one group; the OAuth users' or the ordinary ones'."""
+
+    oauth: OAuth = 0
+    after: str | None = None
+    prefix: str = ""
+    user_group: UserGroup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some names, and the name after which the next page begins, or ``None`` on the last page."""
+
+    names: list[str]
+    next_after: str | None
+
+
+class Listing:
+    """The names of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(self, wanted: NameFilter, limit: int) -> Page:
+        """Return at most ``limit`` names."""
+        rows = self._rows(wanted, _start(wanted), limit + 1)
+        names = [row.user_name for row in rows[:limit]]
+        return Page(names, names[-1] if len(rows) > limit else None)
+
+    def stream(self, wanted: NameFilter) -> Iterator[list[str]]:
+        """Yield all names, page by page. Each page is a read of its own, and may be asked for by another thread.
+
+        The first page is read before this returns, so that a store which is gone is an error and not a broken stream.
+        """
+        return self._pages_from(wanted, self._rows(wanted, _start(wanted), _STREAMED_PAGE))
+
+    def _pages_from(self, wanted: NameFilter, rows: list[ListedName]) -> Iterator[list[str]]:
+        while rows:
+            yield [row.user_name for row in rows]
+            if len(rows) < _STREAMED_PAGE:
+                return
+            rows = self._rows(wanted, rows[-1].name_key, _STREAMED_PAGE)
+
+    def _rows(self, wanted: NameFilter, after: str | None, limit: int) -> list[ListedName]:
+        return self._store.list_names(
+            limit=limit,
+            oauth=wanted.oauth,
+            after=after,
+            prefix=position_key(wanted.prefix),
+            user_group=wanted.user_group,
+        )
+
+
+def _start(wanted: NameFilter) -> str | None:
+    return None if wanted.after is None else position_key(wanted.after)

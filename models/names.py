@@ -1,0 +1,104 @@
+"""Names: what may be one, and when two are the same (RFC 8264 and 8265, PRECIS).
+
+Every rule is applied to the *enforced* name, because enforcement itself maps look-alikes: U+FF0F becomes ``/``.
+"""
+
+import email_validator
+from precis_i18n import get_profile
+from precis_i18n.profile import Profile
+
+from models.errors import BrokenRuleError
+
+USER_NAME_MAX = 128
+DISPLAY_NAME_MAX = 70
+
+_case_preserved = get_profile("UsernameCasePreserved")
+_case_mapped = get_profile("UsernameCaseMapped")
+_opaque = get_profile("OpaqueString")
+
+# Doorman often runs in networks whose own domains are reserved elsewhere (.local, .test, .internal).
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
+
+_PRECIS_RULES = {
+    "spaces": "It may not contain spaces.",
+    "controls": "It may not contain control characters.",
+    "empty": "It may not be empty.",
+    "bidi_rule": "Its right-to-left and left-to-right characters may not be mixed like this (RFC 5893).",
+}
+_PRECIS_RULE_OTHERWISE = "It contains a character that is not allowed (RFC 8265)."
+
+
+def user_name(text: str) -> str:
+    """Return ``text`` as the user name that it stands for, case preserved. Raises ``BrokenRuleError``."""
+    # Mapping never shortens a text to a fourth; what is longer is refused before any work is spent on it.
+    if len(text) > 4 * USER_NAME_MAX:
+        raise BrokenRuleError(f"It may have at most {USER_NAME_MAX} characters.")
+    name = _enforce(_case_preserved, text)
+    name_key(name)  # a name whose mapped form is not a name cannot be compared, so it is refused here
+    if ":" in name:
+        raise BrokenRuleError('It may not contain ":" (RFC 7617).')
+    if "/" in name:
+        raise BrokenRuleError('It may not contain "/".')
+    if name in {".", ".."}:
+        raise BrokenRuleError('It may not be "." or "..".')
+    if len(name) > USER_NAME_MAX:
+        raise BrokenRuleError(f"It may have at most {USER_NAME_MAX} characters.")
+    return name
+
+
+def name_key(text: str) -> str:
+    """Return the key by which the user name ``text`` is compared and ordered. Raises ``BrokenRuleError``."""
+    return _enforce(_case_mapped, text)
+
+
+def lookup_key(text: str) -> str | None:
+    """Return the key of the user name ``text``, or ``None`` if no user can have that name."""
+    try:
+        return name_key(user_name(text))
+    except BrokenRuleError:
+        return None
+
+
+def position_key(text: str) -> str:
+    """Map ``text``, a whole name or a part of one, to where it stands in the order of keys."""
+    mapped = _case_mapped.width_mapping_rule(text[: 4 * USER_NAME_MAX])
+    return str(_case_mapped.normalization_rule(_case_mapped.case_mapping_rule(mapped)))
+
+
+def display_name(text: str) -> str:
+    """Return ``text`` as a display name (OpaqueString). Raises ``BrokenRuleError``."""
+    if len(text) > 4 * DISPLAY_NAME_MAX:
+        raise BrokenRuleError(f"It may have at most {DISPLAY_NAME_MAX} characters.")
+    name = _enforce(_opaque, text)
+    if not name.strip():
+        raise BrokenRuleError("It may not be empty.")
+    if len(name) > DISPLAY_NAME_MAX:
+        raise BrokenRuleError(f"It may have at most {DISPLAY_NAME_MAX} characters.")
+    return name
+
+
+def email_address(text: str) -> tuple[str, str]:
+    """Return ``text`` as an e-mail address, and the mapped address by which two are the same (RFC 5321, 6531).
+
+    Raises ``BrokenRuleError``.
+    """
+    try:
+        address = email_validator.validate_email(
+            text, strict=True, check_deliverability=False, globally_deliverable=False
+        ).normalized
+    except (email_validator.EmailNotValidError, UnicodeError) as error:
+        raise BrokenRuleError(f"It is not an e-mail address: {error}") from error
+    return address, position_key(address)
+
+
+def opaque_string(text: str) -> str:
+    """Return ``text`` as the OpaqueString that it stands for: the form in which passwords are compared."""
+    return _enforce(_opaque, text)
+
+
+def _enforce(profile: Profile, text: str) -> str:
+    try:
+        return profile.enforce(text)
+    except UnicodeEncodeError as error:
+        reason = error.reason.rpartition("/")[2]
+        raise BrokenRuleError(_PRECIS_RULES.get(reason, _PRECIS_RULE_OTHERWISE)) from error

@@ -1,0 +1,47 @@
+"""The installation's secret key, and the sub-keys that are derived from it, one a purpose (RFC 5869)."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from models.secret import Secret
+
+MIN_SECRET_KEY_BYTES = 32
+
+
+class SecretKey:
+    """One secret key: its public id, and digests under its sub-keys."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._material = secret.reveal().encode()
+        self.id = self._derive("key-id", 8).hex()
+        self._token_key = self._derive("api-token", 32)
+
+    def token_digest(self, token: Secret) -> str:
+        """Return the HMAC-SHA256 by which a token is found, in hex. It can be computed by the key's holders alone."""
+        return hmac.new(self._token_key, token.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def _derive(self, purpose: str, length: int) -> bytes:
+        return HKDF(SHA256(), length, salt=None, info=f"doorman {purpose}".encode()).derive(self._material)
+
+
+class KeyRing:
+    """The secret keys in service: the current one, then a previous one while a rotation lasts.
+
+    A token is stored under a digest for each of them, so that replicas whose settings differ in which of the two is
+    the current one find each other's tokens.
+    """
+
+    def __init__(self, current: Secret, previous: Secret | None = None) -> None:
+        self.current = SecretKey(current)
+        self.previous = SecretKey(previous) if previous else None
+
+    @property
+    def keys(self) -> Sequence[SecretKey]:
+        return [self.current, self.previous] if self.previous else [self.current]
+
+    def token_digests(self, token: Secret) -> tuple[str, ...]:
+        return tuple(key.token_digest(token) for key in self.keys)

@@ -1,0 +1,205 @@
+"""The store on MongoDB, a replica set or a sharded cluster: for any number of processes and machines."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Self
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError
+from models.records import Record
+from models.storage import OAuth, mongo_schema
+from models.storage.changes import require_first_admin, require_same_identity
+from models.storage.keyset import is_storable, key_range
+from models.storage.mongo_changes import (
+    add_pointers,
+    count_admins,
+    insert_uncounted,
+    insert_users,
+    remove_pointers,
+)
+from models.storage.mongo_connection import Client, MongoConnection, Transact, make_client
+from models.storage.mongo_documents import (
+    ADMINS,
+    EMAILS,
+    GUARD,
+    RECORDS,
+    TOKENS,
+    USERS,
+    Document,
+    email_pointers,
+    object_id,
+    revision_filter,
+    token_pointers,
+    user_document,
+    user_from,
+)
+from models.storage.mongo_records import MongoRecords
+from models.user import ListedName, User, UserGroup
+
+
+class MongoStore:
+    """See ``models.storage.Store``.
+
+    Nothing connects before the first call. ``transact`` runs a transaction; ``renew`` makes a forked child's client.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        database_name: str,
+        *,
+        transact: Transact | None = None,
+        renew: Callable[[], Client] | None = None,
+    ) -> None:
+        self._connection = MongoConnection(client, database_name, transact=transact, renew=renew)
+        self._records = MongoRecords(self._connection)
+
+    @classmethod
+    def connect(cls, url: str, database_name: str) -> Self:
+        """Build a store on the servers of ``url``. Raises ``SetupError`` when that cannot be understood."""
+        return cls(make_client(url), database_name, renew=lambda: make_client(url))
+
+    def prepare(self) -> None:
+        mongo_schema.refuse_unfit_server(self._connection)
+        mongo_schema.create(self._connection)
+
+    def ping(self) -> None:
+        with self._connection.call() as database:
+            database[GUARD].find_one({"_id": ADMINS})
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def insert(self, users: Sequence[User]) -> None:
+        if users:
+            self._connection.transaction(lambda database, session: insert_users(database, session, users))
+
+    def insert_first_admin(self, user: User) -> bool:
+        require_first_admin(user)
+
+        def insert(database: Database[Document], session: ClientSession | None) -> bool:
+            guard = database[GUARD].update_one({"_id": ADMINS, "n": 0}, {"$inc": {"n": 1}}, session=session)
+            if guard.matched_count == 0:
+                return False
+            insert_uncounted(database, session, [user])
+            return True
+
+        return self._connection.transaction(insert)
+
+    def has_admin(self) -> bool:
+        with self._connection.call() as database:
+            return database[GUARD].find_one({"_id": ADMINS, "n": {"$gt": 0}}) is not None
+
+    def find(self, name_key: str, oauth: OAuth = 0) -> User | None:
+        if not is_storable(name_key):
+            return None
+        with self._connection.call() as database:
+            document = database[USERS].find_one({"name_key": name_key, "oauth": oauth})
+        return None if document is None else user_from(document)
+
+    def find_by_id(self, user_id: str) -> User | None:
+        key = object_id(user_id)
+        if key is None:
+            return None
+        with self._connection.call() as database:
+            document = database[USERS].find_one({"_id": key})
+        return None if document is None else user_from(document)
+
+    def find_by_token(self, digest: str) -> User | None:
+        if not is_storable(digest):
+            return None
+        with self._connection.call() as database:
+            pointer = database[TOKENS].find_one({"_id": digest})
+            document = None if pointer is None else database[USERS].find_one({"_id": pointer["user_id"]})
+        if document is None or digest not in document["token_digests"]:
+            return None
+        return user_from(document)
+
+    def replace(self, before: User, after: User) -> None:
+        require_same_identity(before, after)
+
+        def replace(database: Database[Document], session: ClientSession | None) -> None:
+            document = database[USERS].find_one_and_replace(
+                revision_filter(before), user_document(after), session=session
+            )
+            if document is None:
+                raise RevisionMismatchError
+            stored = user_from(document)
+            count_admins(database, session, after.is_guarding_admin - stored.is_guarding_admin)
+            if stored.email_key != after.email_key:
+                remove_pointers(database, session, EMAILS, email_pointers(stored))
+                add_pointers(database, session, EMAILS, email_pointers(after), EmailInUseError)
+            if stored.token_digests != after.token_digests:
+                remove_pointers(database, session, TOKENS, token_pointers(stored))
+                add_pointers(database, session, TOKENS, token_pointers(after), TokenInUseError)
+
+        if (before.email_key, before.token_digests, before.is_guarding_admin) == (
+            after.email_key,
+            after.token_digests,
+            after.is_guarding_admin,
+        ):
+            with self._connection.call() as database:
+                replace(database, None)
+        else:
+            self._connection.transaction(replace)
+
+    def delete(self, user: User) -> None:
+        def delete(database: Database[Document], session: ClientSession | None) -> None:
+            document = database[USERS].find_one_and_delete(revision_filter(user), session=session)
+            if document is None:
+                raise RevisionMismatchError
+            stored = user_from(document)
+            count_admins(database, session, -stored.is_guarding_admin)
+            remove_pointers(database, session, EMAILS, email_pointers(stored))
+            remove_pointers(database, session, TOKENS, token_pointers(stored))
+            database[RECORDS].delete_many({"user_id": stored.id}, session=session)
+
+        self._connection.transaction(delete)
+
+    def list_names(
+        self,
+        *,
+        limit: int,
+        oauth: OAuth = 0,
+        after: str | None = None,
+        prefix: str = "",
+        user_group: UserGroup | None = None,
+    ) -> list[ListedName]:
+        keys = key_range(after=after, prefix=prefix)
+        if keys is None or limit < 1:
+            return []
+        wanted: Document = {"oauth": oauth, "name_key": {"$gte": keys.low}}
+        if keys.high is not None:
+            wanted["name_key"]["$lt"] = keys.high
+        if user_group is not None:
+            wanted["user_group"] = user_group
+        with self._connection.call() as database:
+            names = (
+                database[USERS]
+                .find(wanted, {"_id": 0, "name_key": 1, "user_name": 1})
+                .hint(mongo_schema.LISTED if user_group is None else mongo_schema.LISTED_BY_GROUP)
+                .sort("name_key")
+                .limit(limit)
+                .batch_size(limit)
+            )
+            return [ListedName(name["name_key"], name["user_name"]) for name in names]
+
+    def put_record(self, record: Record, *, now: datetime) -> None:
+        self._records.put(record, now=now)
+
+    def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
+        return self._records.find(kind, record_id, now=now)
+
+    def delete_record(self, kind: str, record_id: str) -> bool:
+        return self._records.delete(kind, record_id)
+
+    def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
+        return self._records.delete_of(user_id, kind)
+
+    def purge(self, *, now: datetime) -> int:
+        return self._records.purge(now=now)
+
+    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+        return self._records.adopt_key_id(key_id, known=known)

@@ -1,0 +1,121 @@
+"""The collections and indexes that Doorman needs in MongoDB, and the refusal of servers that cannot serve it."""
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from models.errors import SetupError, UnavailableError
+from models.storage.mongo_connection import MongoConnection
+from models.storage.mongo_documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document
+
+LISTED = "listed"
+LISTED_BY_GROUP = "listed_by_group"
+GUARDING: Document = {"user_group": "admin", "oauth": 0, "disabled": False, "password_hash": {"$ne": None}}
+
+_INDEXES: dict[str, list[IndexModel]] = {
+    # The one unique index is the shard key, which a sharded collection requires.
+    USERS: [
+        IndexModel([("name_key", ASCENDING), ("oauth", ASCENDING)], name="name", unique=True),
+        IndexModel([("oauth", ASCENDING), ("name_key", ASCENDING), ("user_name", ASCENDING)], name=LISTED),
+        IndexModel(
+            [("oauth", ASCENDING), ("user_group", ASCENDING), ("name_key", ASCENDING), ("user_name", ASCENDING)],
+            name=LISTED_BY_GROUP,
+        ),
+    ],
+    RECORDS: [
+        IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
+        IndexModel([("user_id", ASCENDING), ("_id.kind", ASCENDING)], name="of_user"),
+    ],
+    EMAILS: [],
+    TOKENS: [],
+    GUARD: [],
+    META: [],
+}
+_INDEXING_LIMIT = 600.0  # seconds: an upgrade may add an index to millions of users
+_NAMESPACE_EXISTS = 48
+_REFUSED_CODES = (
+    13,  # Unauthorized
+    18,  # AuthenticationFailed
+    8000,  # AtlasError, which is how Atlas says either
+)
+_CONFLICT_CODES = (
+    67,  # CannotCreateIndex
+    85,  # IndexOptionsConflict
+    86,  # IndexKeySpecsConflict
+    11000,  # DuplicateKey
+)
+
+
+def refuse_unfit_server(connection: MongoConnection) -> None:
+    """Raise ``SetupError`` for a server that does not let Doorman in, or that has no transactions.
+
+    The latter is one that is neither in a replica set nor a mongos.
+    """
+    try:
+        with connection.call() as database:
+            hello = database.client.admin.command("hello")
+            database[GUARD].find_one({"_id": ADMINS})
+    except UnavailableError as error:
+        if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in _REFUSED_CODES:
+            raise SetupError(
+                f"MongoDB refuses the user of DATABASE_URL for the database {connection.database_name}: see that its"
+                " name and password are right, and that it has the role readWrite there."
+            ) from error
+        raise
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise SetupError(
+            "this mongod stands alone, and Doorman needs transactions. Make it a replica set of one: start it with"
+            " --replSet rs0, and run once: mongosh --eval 'rs.initiate()'"
+        )
+
+
+def create(connection: MongoConnection) -> None:
+    """Create what is missing; idempotent, and safe when many processes do it at once."""
+    with connection.call(limit=_INDEXING_LIMIT) as database:
+        # Transactions that make a collection get in each other's way, so all are made here.
+        existing = database.list_collection_names()
+        for name, indexes in _INDEXES.items():
+            if name not in existing:
+                _create_collection(database, name)
+            if indexes:
+                _create_indexes(database, name, indexes)
+        guarded = database[GUARD].find_one({"_id": ADMINS}) is not None
+    if not guarded:
+        _create_guard(connection)
+
+
+def _create_collection(database: Database[Document], name: str) -> None:
+    try:
+        database.create_collection(name)
+    except (CollectionInvalid, OperationFailure) as error:
+        # The driver or the server may be the one to notice that another process was first.
+        if isinstance(error, OperationFailure) and error.code != _NAMESPACE_EXISTS:
+            raise
+
+
+def _create_indexes(database: Database[Document], name: str, indexes: list[IndexModel]) -> None:
+    try:
+        database[name].create_indexes(indexes)
+    except OperationFailure as error:
+        if error.code not in _CONFLICT_CODES:
+            raise
+        raise SetupError(
+            f"the indexes of the collection {database.name}.{name} cannot be made: {error}. Remove the index or the"
+            " documents that this names, or use another database."
+        ) from error
+
+
+def _create_guard(connection: MongoConnection) -> None:
+    """Count the guarding admins into the guard document.
+
+    Nobody adds one in between: that takes the guard (``mongo_changes``), which is not there until this is committed.
+    """
+
+    def count(database: Database[Document], session: ClientSession | None) -> None:
+        # Of two processes here at once, the server lets one commit, and has the other look again.
+        if database[GUARD].find_one({"_id": ADMINS}, session=session) is None:
+            admins = len(list(database[USERS].find(GUARDING, {"_id": 1}, session=session)))
+            database[GUARD].insert_one({"_id": ADMINS, "n": admins}, session=session)
+
+    connection.transaction(count)

@@ -1,0 +1,205 @@
+"""The store on one SQLite file: durable, for one machine, and with nothing to install."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from models.errors import (
+    EmailInUseError,
+    LastAdminError,
+    RevisionMismatchError,
+    TokenInUseError,
+    UserExistsError,
+)
+from models.records import Record
+from models.storage import OAuth
+from models.storage.changes import require_first_admin, require_same_identity
+from models.storage.keyset import is_storable, key_range
+from models.storage.sqlite_database import Connection, Database, conflict_raises
+from models.storage.sqlite_records import SqliteRecords, delete_records_of_user
+from models.storage.sqlite_schema import COLUMNS, user_from, user_row
+from models.user import ListedName, User, UserGroup
+
+_GUARDING = "user_group = 'admin' AND disabled = 0 AND password_hash IS NOT NULL AND oauth = 0"
+_GUARDS = "users INDEXED BY users_guarding"
+_SELECT = f"SELECT {', '.join(f'users.{column}' for column in COLUMNS)} FROM users"  # noqa: S608  # Names from the code.
+
+FIND = f"{_SELECT} WHERE name_key = ? AND oauth = ?"
+FIND_BY_ID = f"{_SELECT} WHERE id = ?"
+FIND_BY_TOKEN = f"{_SELECT} JOIN tokens ON users.id = tokens.user_id WHERE tokens.digest = ?"
+HAS_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING})"  # noqa: S608
+HAS_OTHER_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING} AND id <> ?)"  # noqa: S608
+INSERT = f"INSERT INTO users ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{column}' for column in COLUMNS)})"  # noqa: S608
+UPDATE = f"UPDATE users SET {', '.join(f'{column} = :{column}' for column in COLUMNS[1:])} WHERE id = :id"  # noqa: S608
+
+
+class SqliteStore:
+    """See ``models.storage.Store``.
+
+    ``patience`` is in seconds: how long a call waits for others to write before it raises ``UnavailableError``.
+    """
+
+    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
+        self._database = Database(path, patience=patience)
+        self._records = SqliteRecords(self._database)
+
+    def prepare(self) -> None:
+        self._database.prepare()
+
+    def ping(self) -> None:
+        with self._database.reading() as connection:
+            connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def insert(self, users: Sequence[User]) -> None:
+        rows = [user_row(user) for user in users]  # before the turn to write, which others wait for
+        with self._database.writing() as connection:
+            _insert(connection, users, rows)
+
+    def insert_first_admin(self, user: User) -> bool:
+        require_first_admin(user)
+        with self._database.writing() as connection:
+            if connection.execute(HAS_ADMIN).fetchone()[0]:
+                return False
+            _insert(connection, [user], [user_row(user)])
+            return True
+
+    def has_admin(self) -> bool:
+        with self._database.reading() as connection:
+            return bool(connection.execute(HAS_ADMIN).fetchone()[0])
+
+    def find(self, name_key: str, oauth: OAuth = 0) -> User | None:
+        return self._find_one(FIND, name_key, oauth)
+
+    def find_by_id(self, user_id: str) -> User | None:
+        return self._find_one(FIND_BY_ID, user_id)
+
+    def find_by_token(self, digest: str) -> User | None:
+        user = self._find_one(FIND_BY_TOKEN, digest)
+        return user if user is not None and digest in user.token_digests else None
+
+    def replace(self, before: User, after: User) -> None:
+        require_same_identity(before, after)
+        with self._database.writing() as connection:
+            stored = _expect(connection, before)
+            if stored.is_guarding_admin and not after.is_guarding_admin:
+                _require_other_admin(connection, stored)
+            connection.execute(UPDATE, user_row(after))
+            if stored.email_key != after.email_key:
+                _remove_email(connection, stored)
+                _add_emails(connection, [after])
+            if stored.token_digests != after.token_digests:
+                _remove_tokens(connection, stored)
+                _add_tokens(connection, [after])
+
+    def delete(self, user: User) -> None:
+        with self._database.writing() as connection:
+            stored = _expect(connection, user)
+            if stored.is_guarding_admin:
+                _require_other_admin(connection, stored)
+            _remove_email(connection, stored)
+            _remove_tokens(connection, stored)
+            delete_records_of_user(connection, stored.id)
+            connection.execute("DELETE FROM users WHERE id = ?", (stored.id,))
+
+    def list_names(
+        self,
+        *,
+        limit: int,
+        oauth: OAuth = 0,
+        after: str | None = None,
+        prefix: str = "",
+        user_group: UserGroup | None = None,
+    ) -> list[ListedName]:
+        keys = key_range(after=after, prefix=prefix)
+        if keys is None or limit < 1:
+            return []
+        query = listing(bounded=keys.high is not None, grouped=user_group is not None)
+        values = {"oauth": oauth, "low": keys.low, "high": keys.high, "user_group": user_group, "limit": limit}
+        with self._database.reading() as connection:
+            return [ListedName(*row) for row in connection.execute(query, values)]
+
+    def put_record(self, record: Record, *, now: datetime) -> None:
+        self._records.put(record, now=now)
+
+    def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
+        return self._records.find(kind, record_id, now=now)
+
+    def delete_record(self, kind: str, record_id: str) -> bool:
+        return self._records.delete(kind, record_id)
+
+    def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
+        return self._records.delete_of(user_id, kind)
+
+    def purge(self, *, now: datetime) -> int:
+        return self._records.purge(now=now)
+
+    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+        return self._records.adopt_key_id(key_id, known=known)
+
+    def _find_one(self, query: str, key: str, *rest: object) -> User | None:
+        if not is_storable(key):
+            return None
+        with self._database.reading() as connection:
+            row = connection.execute(query, (key, *rest)).fetchone()
+        return None if row is None else user_from(row)
+
+
+def listing(*, bounded: bool, grouped: bool) -> str:
+    """Return the query for a page of names, which an index alone can answer."""
+    conditions = ["oauth = :oauth", "name_key >= :low"]
+    if bounded:
+        conditions.append("name_key < :high")
+    if grouped:
+        conditions.append("user_group = :user_group")
+    index = "users_listed_by_group" if grouped else "users_listed"
+    return (
+        f"SELECT name_key, user_name FROM users INDEXED BY {index} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        " ORDER BY name_key LIMIT :limit"
+    )
+
+
+def _insert(connection: Connection, users: Sequence[User], rows: Sequence[Mapping[str, object]]) -> None:
+    with conflict_raises(UserExistsError):
+        connection.executemany(INSERT, rows)
+    _add_emails(connection, users)
+    _add_tokens(connection, users)
+
+
+def _expect(connection: Connection, user: User) -> User:
+    row = connection.execute(FIND_BY_ID, (user.id,)).fetchone()
+    stored = None if row is None else user_from(row)
+    if stored is None or stored.revision != user.revision:
+        raise RevisionMismatchError
+    return stored
+
+
+def _require_other_admin(connection: Connection, user: User) -> None:
+    if not connection.execute(HAS_OTHER_ADMIN, (user.id,)).fetchone()[0]:
+        raise LastAdminError
+
+
+def _add_emails(connection: Connection, users: Iterable[User]) -> None:
+    with conflict_raises(EmailInUseError):
+        connection.executemany(
+            "INSERT INTO emails (email_key, user_id) VALUES (?, ?)",
+            [(user.email_key, user.id) for user in users if user.email_key is not None],
+        )
+
+
+def _remove_email(connection: Connection, user: User) -> None:
+    connection.execute("DELETE FROM emails WHERE email_key = ?", (user.email_key,))
+
+
+def _add_tokens(connection: Connection, users: Iterable[User]) -> None:
+    with conflict_raises(TokenInUseError):
+        connection.executemany(
+            "INSERT INTO tokens (digest, user_id) VALUES (?, ?)",
+            [(digest, user.id) for user in users for digest in dict.fromkeys(user.token_digests)],
+        )
+
+
+def _remove_tokens(connection: Connection, user: User) -> None:
+    connection.executemany("DELETE FROM tokens WHERE digest = ?", [(digest,) for digest in user.token_digests])

@@ -1,0 +1,71 @@
+"""The queue of writers to one SQLite file, in this process and in all others."""
+
+import fcntl
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import UnavailableError
+
+_SHORTEST_PAUSE = 0.0002
+_LONGEST_PAUSE = 0.002
+
+
+class WriterQueue:
+    """Lets one writer in at a time: a lock for the threads, then an advisory file lock for the processes.
+
+    SQLite's own waiting is a poll with growing pauses, in which writers starve; here one thread of each process at the
+    most polls, often. Whoever waits longer than ``patience`` seconds gets ``UnavailableError``, so that a stopped
+    process that holds the lock makes others fail and not hang.
+    """
+
+    def __init__(self, path: Path, *, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._threads = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        deadline = time.monotonic() + self._patience
+        if not self._threads.acquire(timeout=self._patience):
+            raise UnavailableError("another thread is writing to the database for too long")
+        try:
+            # The file is opened for each turn: a descriptor that a fork has copied would share its lock with the copy.
+            descriptor = _open(self._path)
+            try:
+                _lock(descriptor, deadline)
+                try:
+                    yield
+                finally:
+                    # Said outright, because a program that is being started may hold a copy of the descriptor still.
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
+            finally:
+                os.close(descriptor)
+        finally:
+            self._threads.release()
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnavailableError(f"the lock file {path} cannot be opened: {error.strerror}") from error
+
+
+def _lock(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise UnavailableError("another process is writing to the database for too long") from error
+            # A pause of chance length cannot fall into step with a process that writes at regular intervals.
+            time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311  # It guards no secret.
+        except OSError as error:
+            raise UnavailableError(f"the database's lock file cannot be locked: {error.strerror}") from error
+        else:
+            return

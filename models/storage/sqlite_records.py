@@ -1,0 +1,95 @@
+"""Expiring records and the key's id in SQLite."""
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+
+from models.errors import RecordExistsError
+from models.records import Record
+from models.storage.keyset import is_storable
+from models.storage.sqlite_database import Connection, Database, conflict_raises
+from models.storage.sqlite_schema import milliseconds, moment
+
+FIND = "SELECT expires_at, user_id, epoch, data FROM records WHERE kind = ? AND id = ? AND expires_at > ?"
+DELETE = "DELETE FROM records WHERE kind = ? AND id = ?"
+DELETE_OF_USER = "DELETE FROM records WHERE user_id = ?"
+DELETE_OF_USER_AND_KIND = "DELETE FROM records WHERE user_id = ? AND kind = ?"
+PURGE = "DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE expires_at <= ? LIMIT ?)"
+
+_PURGE_STEP = 500  # records in one transaction: a few milliseconds
+
+
+def delete_records_of_user(connection: Connection, user_id: str) -> None:
+    connection.execute(DELETE_OF_USER, (user_id,))
+
+
+class SqliteRecords:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, record: Record, *, now: datetime) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                f"{DELETE} AND expires_at <= ?",
+                (record.kind, record.id, milliseconds(now)),
+            )
+            with conflict_raises(RecordExistsError):
+                connection.execute(
+                    "INSERT INTO records (kind, id, expires_at, user_id, epoch, data) VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        record.kind,
+                        record.id,
+                        milliseconds(record.expires_at),
+                        record.user_id,
+                        record.epoch,
+                        json.dumps(dict(record.data)),
+                    ),
+                )
+
+    def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
+        if not (is_storable(kind) and is_storable(record_id)):
+            return None
+        with self._database.reading() as connection:
+            row = connection.execute(FIND, (kind, record_id, milliseconds(now))).fetchone()
+        if row is None:
+            return None
+        expires_at, user_id, epoch, data = row
+        return Record(
+            kind=kind,
+            id=record_id,
+            expires_at=moment(expires_at),
+            user_id=user_id,
+            epoch=epoch,
+            data=json.loads(data),
+        )
+
+    def delete(self, kind: str, record_id: str) -> bool:
+        if not (is_storable(kind) and is_storable(record_id)):
+            return False
+        with self._database.writing() as connection:
+            return connection.execute(DELETE, (kind, record_id)).rowcount == 1
+
+    def delete_of(self, user_id: str, kind: str | None) -> int:
+        if not (is_storable(user_id) and is_storable(kind or "")):
+            return 0
+        with self._database.writing() as connection:
+            if kind is None:
+                return connection.execute(DELETE_OF_USER, (user_id,)).rowcount
+            return connection.execute(DELETE_OF_USER_AND_KIND, (user_id, kind)).rowcount
+
+    def purge(self, *, now: datetime) -> int:
+        total = 0
+        while True:
+            with self._database.writing() as connection:
+                purged = connection.execute(PURGE, (milliseconds(now), _PURGE_STEP)).rowcount
+            total += purged
+            if purged < _PURGE_STEP:
+                return total
+
+    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+        with self._database.writing() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
+            if row is not None and row[0] != key_id and row[0] not in known:
+                return False
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('key_id', ?)", (key_id,))
+            return True

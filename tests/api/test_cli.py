@@ -1,0 +1,97 @@
+"""The command line, as the operator runs it."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Api
+from tests.databases import ADMIN, Environment
+from tests.running import run_doorman
+
+MakeApi = Callable[[Environment], Api]
+
+
+def test_admin_create_opens_the_store_directly(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
+    """``doorman admin create`` makes an admin with random credentials, shown this once, that work at once."""
+    api = make_api(environment)
+    done = run_doorman("admin", "create", "rescue", environment=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = re.fullmatch(r"user_name +rescue\npassword +(\S{20,})\ntoken +(\S{43})\n", done.stdout)
+    assert found
+    assert api.get("", ("rescue", found[1])).get_json() == {"users": ["rescue", "root"]}
+    assert api.get("", found[2]).status_code == 200
+
+
+def test_admin_create_works_before_the_first_start(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
+    """In an empty store the operator's admin is the first one, and the next start adds no other."""
+    command = ("admin", "create", "boss", "--password-stdin", "--json")
+    done = run_doorman(*command, environment=environment, cwd=tmp_path, text="a password from standard input\n")
+    assert json.loads(done.stdout)["password"] == "a password from standard input"
+    assert make_api(environment).get("", ("boss", "a password from standard input")).get_json() == {"users": ["boss"]}
+
+
+def test_reset_password_lets_a_locked_out_admin_in(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
+    """``doorman admin reset-password`` sets a new password and enables the admin; the old password ends."""
+    api = make_api(environment)
+    api.add("second", "admin")
+    api.put("/root/update", {"disabled": True}, ("second", "a password of some length"))
+    done = run_doorman("admin", "reset-password", "root", "--json", environment=environment, cwd=tmp_path)
+    shown = json.loads(done.stdout)
+    assert shown.keys() == {"user_name", "password"}
+    assert api.get("", ("root", shown["password"])).status_code == 200
+    assert api.get("", ADMIN).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "message"),
+    [
+        (["create", "root"], "", "A user with the name root exists already."),
+        (["create", "a b"], "", "user_name: It may not contain spaces."),
+        (["create", "new", "--password-stdin"], "short\n", "password: It must have at least 8 characters."),
+        (["create", "new", "--password-stdin"], "", "password: It may not be empty."),
+        (["reset-password", "nobody"], "", "No user has the name nobody."),
+        (["reset-password", "a b"], "", "user_name: It may not contain spaces."),
+        (["reset-password", "noob"], "", "The user noob is no admin."),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    sqlite_environment: Environment, make_api: MakeApi, tmp_path: Path, *, arguments: list[str], text: str, message: str
+) -> None:
+    """A command that cannot do its work ends with status 1 and one message on standard error."""
+    make_api(sqlite_environment).add("noob")
+    done = run_doorman("admin", *arguments, environment=sqlite_environment, cwd=tmp_path, text=text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].removeprefix("Error: ") == message
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"PORT": "x"}, "PORT: allowed is 1 to 65535."),
+        ({"SECRET_KEY": "another key, of more than thirty-two bytes"}, "SECRET_KEY is not the one"),
+        ({"DATABASE_URL": "sqlite:////proc/doorman.db"}, "/proc"),
+        ({"DATABASE_URL": "mongodb://127.0.0.1:1/"}, "cannot be reached"),
+        ({"DATABASE_URL": "mongodb://u:canary-password@127.0.0.1:1/?bad=%ZZ"}, ""),
+        ({"BASIC_AUTH_PASSWORD": "short"}, "BASIC_AUTH_PASSWORD: It must have at least 8 characters."),
+    ],
+)
+def test_a_start_that_cannot_be_says_why(
+    sqlite_environment: Environment, make_api: MakeApi, tmp_path: Path, changes: Environment, message: str
+) -> None:
+    """``doorman serve`` ends with status 1 and what is wrong, without a trace or a secret, when it cannot serve."""
+    make_api(sqlite_environment)
+    done = run_doorman("serve", environment=sqlite_environment | changes, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    """``doorman --help`` and ``--version`` need no settings."""
+    assert "serve" in run_doorman("--help", environment={}, cwd=tmp_path).stdout
+    assert run_doorman("--version", environment={}, cwd=tmp_path).stdout.startswith("doorman, version ")

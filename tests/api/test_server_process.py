@@ -1,0 +1,143 @@
+"""The server as a process: how it starts, stops, replaces what died, and what it logs."""
+
+import os
+import signal
+import socket
+import ssl
+import warnings
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.api.test_server_app import PATIENCE, until
+from tests.api.test_server_running import read_to_end, running, start
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_lets_requests_finish(tmp_path: Path, number: signal.Signals) -> None:
+    """After SIGTERM or SIGINT to all, a request that runs is answered, the status is 0, the port free, all closed."""
+    with running(tmp_path) as service, service.connect() as client, service.connect() as idle:
+        idle.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(65_536).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /held/one HTTP/1.1\r\nHost: x\r\n\r\n")
+        service.notes.wait_for("begun-one")
+        os.killpg(service.process.pid, number)
+        until(lambda: "Stopping worker-1" in service.log, "the worker to hear of it")
+        assert service.notes.read("closed") is None
+        service.notes.leave("release")
+        answer = read_to_end(client)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"finished")
+        assert service.process.wait(PATIENCE) == 0
+        assert service.notes.read("closed") is not None
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", service.port))
+
+
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    """A second server on the same port ends at once with a message that names the port."""
+    with running(tmp_path / "first") as first:
+        (tmp_path / "second").mkdir()
+        second = start(tmp_path / "second", port=first.port)
+        assert second.process.wait(PATIENCE) != 0
+        assert f"cannot listen on 127.0.0.1, port {first.port}: Address already in use" in second.log
+
+
+def test_a_failed_start_ends_the_server(tmp_path: Path) -> None:
+    """When the application cannot be built the server ends, with its message and a status that is not 0."""
+    service = start(tmp_path, options={"workers": 2}, FAIL_AT_START="yes")
+    assert service.process.wait(PATIENCE) == 1
+    assert "the database is not there" in service.log
+    assert "Respawning" not in service.log
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """A worker that a signal killed is replaced, and requests are answered again."""
+    with running(tmp_path) as service:
+        (killed,) = service.workers()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: service.workers() not in ([], [killed]), "another worker")
+        until(lambda: service.log.count("Started worker-1") == 2, "its start")
+        with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+            assert client.get(f"{service.url}/hello").text == "hello"
+        assert service.stop() == 0
+
+
+def test_query_strings_are_never_logged(tmp_path: Path) -> None:
+    """At the level DEBUG a request logs its method, path, status and time, and no query, header or body."""
+    with running(tmp_path) as service:
+        httpx.post(f"{service.url}/length?secret-query", content=b"secret-body", headers={"x-a": "secret-header"})
+        until(lambda: "DEBUG api.server POST /length 200 " in service.log, "the log line")
+        assert "secret" not in service.log
+
+
+def test_a_websocket_is_refused(tmp_path: Path) -> None:
+    """A WebSocket handshake gets 403 as long as no surface takes it."""
+    with running(tmp_path) as service, service.connect() as client:
+        client.sendall(
+            b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert client.recv(65_536).startswith(b"HTTP/1.1 403")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Give the files of a certificate for 127.0.0.1 that signs itself, and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "doorman")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert_file, key_file
+
+
+def test_tls_is_1_2_at_least(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """With a certificate the port speaks TLS 1.2 and 1.3, not 1.1, and the application knows the scheme."""
+    cert, key = certificate
+    service = start(tmp_path, options={"tls_cert": str(cert), "tls_key": str(key)})
+    try:
+        until(lambda: "Started worker-1" in service.log, "the worker")
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = trusting(version)
+            with httpx.Client(verify=context, transport=httpx.HTTPTransport(verify=context, retries=5)) as client:
+                environ = client.get(f"https://127.0.0.1:{service.port}/environ/x").json()
+                assert environ["wsgi.url_scheme"] == "https"
+        with service.connect() as client, pytest.raises(ssl.SSLError, match="ALERT"):
+            trusting(ssl.TLSVersion.TLSv1_1).wrap_socket(client)
+        assert service.stop() == 0
+    finally:
+        service.process.kill()
+        service.process.wait()
+
+
+def trusting(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # Without both, the client itself would refuse what the server has to.
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    return context

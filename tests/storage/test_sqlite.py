@@ -1,0 +1,165 @@
+"""What is SQLite's own: the file, its locks, its plans, and what a killed process leaves."""
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from models.errors import SetupError, UnavailableError
+from models.storage import Store, sqlite, sqlite_database, sqlite_records, sqlite_schema
+from models.storage.sqlite import SqliteStore, listing
+from tests.storage.stores import Address, make_user, opened
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store]) -> Store:
+    return open_prepared(sqlite_address)
+
+
+QUERIES = {
+    "find": (sqlite.FIND, "SEARCH users USING INDEX users_by_name (name_key=? AND oauth=?)"),
+    "id": (sqlite.FIND_BY_ID, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
+    "token": (sqlite.FIND_BY_TOKEN, "SEARCH tokens USING PRIMARY KEY (digest=?)"),
+    "admin": (sqlite.HAS_ADMIN, "SCAN users USING INDEX users_guarding"),
+    "other admin": (sqlite.HAS_OTHER_ADMIN, "SCAN users USING INDEX users_guarding"),
+    "update": (sqlite.UPDATE, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
+    "record": (sqlite_records.FIND, "SEARCH records USING PRIMARY KEY (kind=? AND id=?)"),
+    "no record": (sqlite_records.DELETE, "SEARCH records USING PRIMARY KEY (kind=? AND id=?)"),
+    "records": (sqlite_records.DELETE_OF_USER, "SEARCH records USING COVERING INDEX records_of_user (user_id=?)"),
+    "kind": (
+        sqlite_records.DELETE_OF_USER_AND_KIND,
+        "SEARCH records USING COVERING INDEX records_of_user (user_id=? AND kind=?)",
+    ),
+    "purge": (sqlite_records.PURGE, "SEARCH records USING COVERING INDEX records_by_expiry (expires_at<?)"),
+    **{
+        f"list {bounded} {grouped}": (
+            listing(bounded=bounded, grouped=grouped),
+            "SEARCH users USING COVERING INDEX users_listed"
+            + ("_by_group (oauth=? AND user_group=? AND " if grouped else " (oauth=? AND ")
+            + ("name_key>? AND name_key<?)" if bounded else "name_key>?)"),
+        )
+        for bounded in (False, True)
+        for grouped in (False, True)
+    },
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_look_up_goes_by_an_index(prepared: Store, path: Path, name: str) -> None:
+    """The plan searches the index that was made for it, and neither scans a table nor sorts."""
+    query, step = QUERIES[name]
+    with opened(path) as connection:
+        values = (
+            dict.fromkeys([*sqlite_schema.COLUMNS, "low", "high", "limit"])
+            if ":" in query
+            else [None] * query.count("?")
+        )
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert step in plan
+    for line in plan:
+        assert not line.startswith(("SCAN users", "SCAN tokens", "SCAN records", "USE TEMP")) or line == step
+
+
+def test_a_stale_pointer_leads_nowhere(prepared: Store, path: Path) -> None:
+    """A digest that points to a user who does not have it any more is nobody's."""
+    user = make_user("ann")
+    prepared.insert([user])
+    with opened(path) as connection:
+        connection.execute("INSERT INTO tokens (digest, user_id) VALUES ('stale', ?), ('gone', 'x')", (user.id,))
+    assert prepared.find_by_token("stale") is None
+    assert prepared.find_by_token("gone") is None
+
+
+def test_only_the_owner_may_read(prepared: Store, path: Path) -> None:
+    """Database, log, shared memory and lock are 0600, and a directory that was made is 0700."""
+    prepared.insert([make_user("ann")])
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys([path.name + end for end in ("", "-wal", "-shm", ".lock")], 0o600)
+
+
+def test_writes_reach_the_disk_before_they_return(prepared: Store, path: Path) -> None:
+    """The journal is a write-ahead log that is synchronised at every commit."""
+    assert isinstance(prepared, SqliteStore)
+    with prepared._database.writing() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_newer_schema_is_refused(prepared: Store, path: Path) -> None:
+    """The message says that a newer Doorman wrote it, and nothing is changed."""
+    with opened(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(SetupError, match="newer Doorman"):
+        prepared.prepare()
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    """Tables that Doorman did not make are left alone."""
+    path.parent.mkdir()
+    with opened(path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="another program"):
+        store.prepare()
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    """Rubbish is not overwritten."""
+    path.parent.mkdir()
+    path.write_text("not a database, but longer than a header of one hundred bytes " * 10)
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="not a database"):
+        store.prepare()
+    assert path.read_text().startswith("not a database")
+
+
+@pytest.mark.parametrize("place", ["/dev/null/doorman.db", "/proc/doorman.db", "/"])
+def test_a_place_that_cannot_be_written_is_refused(place: str) -> None:
+    """The message names the file."""
+    with closing(SqliteStore(Path(place))) as store, pytest.raises(SetupError, match="cannot be used as the database"):
+        store.prepare()
+
+
+def test_a_read_only_file_is_refused(path: Path) -> None:
+    """It is found at the start and not at the first write; root, who may write anything, is not asked."""
+    if os.geteuid() == 0:
+        pytest.skip("root may write to any file")
+    with closing(SqliteStore(path)) as store:
+        store.prepare()
+    path.chmod(0o400)
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="cannot be used as the database"):
+        store.prepare()
+
+
+def test_a_store_that_was_not_prepared_is_unavailable(path: Path) -> None:
+    """Nothing makes an empty database by accident."""
+    with closing(SqliteStore(path)) as store, pytest.raises(UnavailableError):
+        store.find("ann")
+    assert not path.exists()
+
+
+def test_an_old_sqlite_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says which version is needed."""
+    monkeypatch.setattr(sqlite_database, "_OLDEST_SQLITE", (99, 0, 0))
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="too old"):
+        store.prepare()
+    assert not path.exists()
+
+
+def test_tables_are_made_all_or_none(path: Path) -> None:
+    """A disk that is full at the start leaves a file that the next start can use."""
+    path.parent.mkdir()
+    path.touch()
+    with closing(SqliteStore(path)) as store:
+        with store._database.reading() as connection:
+            connection.execute("PRAGMA max_page_count = 5")
+        with pytest.raises(SetupError, match="full"):
+            store.prepare()
+    with closing(SqliteStore(path)) as store:
+        store.prepare()
+        assert store.find("ann") is None

@@ -1,0 +1,185 @@
+"""Connections to a SQLite file, the queue of its writers, and what a killed process leaves."""
+
+import gc
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from models.errors import UnavailableError, UserExistsError
+from models.storage import Store, sqlite_lock
+from models.storage.sqlite import SqliteStore
+from models.storage.sqlite_lock import WriterQueue
+from tests.storage.races import PROCESSES, Processes, counted, race
+from tests.storage.stores import NOW, Address, make_user, opened
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store]) -> Store:
+    return open_prepared(sqlite_address)
+
+
+def test_a_full_disk_is_unavailable_and_changes_nothing(prepared: Store) -> None:
+    """The write that does not fit raises with its cause, all of it is undone, and the store goes on."""
+    assert isinstance(prepared, SqliteStore)
+    with prepared._database.reading() as connection:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 5}")
+    with pytest.raises(UnavailableError, match="full") as caught:
+        prepared.insert([make_user(f"user{number}") for number in range(500)])
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+    assert prepared.list_names(limit=1) == []
+    prepared.insert([make_user("ann")])
+
+
+def test_a_database_that_another_holds_is_unavailable(prepared: Store, path: Path) -> None:
+    """A writer that does not queue makes others wait no longer than their patience; readers do not wait."""
+    with closing(SqliteStore(path, patience=0.05)) as store, opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="locked"):
+            store.insert([make_user("ann")])
+        with pytest.raises(UnavailableError, match="locked"):
+            store.prepare()
+        assert store.find("ann") is None
+        other.execute("ROLLBACK")
+        store.insert([make_user("ann")])
+
+
+def test_a_stopped_writer_makes_others_fail(prepared: Store, path: Path) -> None:
+    """Who waits for the file lock, or for the thread that waits for it, gets UnavailableError in the end."""
+    queue = WriterQueue(path.with_name(path.name + ".lock"), patience=5)
+    with closing(SqliteStore(path, patience=0.05)) as store, queue.turn():
+        outcomes = race([lambda: store.insert([make_user("ann")])] * 3)
+        assert counted(outcomes) == {UnavailableError: 3}
+        assert store.find("ann") is None
+    prepared.insert([make_user("ann")])
+
+
+def test_a_lock_file_that_cannot_be_opened_is_unavailable(prepared: Store, path: Path) -> None:
+    """No error of the operating system gets out."""
+    lock = path.with_name(path.name + ".lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(UnavailableError, match="lock file"):
+        prepared.insert([make_user("ann")])
+
+
+def test_a_finished_thread_leaves_no_connection(prepared: Store) -> None:
+    """Each thread has a connection while it lives, and its files are closed when it ends."""
+    prepared.insert([make_user("ann")])
+    before = open_files()
+    reading, leave = threading.Barrier(5), threading.Event()
+
+    def read() -> None:
+        assert prepared.find("ann") is not None
+        reading.wait()
+        leave.wait()
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    reading.wait()
+    assert open_files() > before
+    leave.set()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    # SQLite keeps a closed connection's descriptor for the next one if others have the file open; it reuses them.
+    prepared.close()
+    assert open_files() < before
+
+
+def open_files() -> int:
+    return len([entry for entry in Path("/proc/self/fd").iterdir() if "doorman.db" in os.path.realpath(entry)])
+
+
+def test_closing_closes_every_file(prepared: Store) -> None:
+    """After close nothing of the database is open, whichever thread opened it."""
+    race([lambda: prepared.find("ann")] * 3)
+    prepared.ping()
+    prepared.close()
+    assert open_files() == 0
+
+
+WRITER = """
+import sys
+from models.storage.sqlite import SqliteStore
+from pathlib import Path
+from tests.storage.stores import make_user, with_email
+
+store = SqliteStore(Path(sys.argv[1]))
+number = 0
+while True:
+    names = [f"{sys.argv[2]}-{number}-{part}" for part in range(3)]
+    store.insert([with_email(make_user(name), f"{name}@x.org") for name in names])
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def test_a_killed_process_has_lost_nothing_it_reported(prepared: Store, path: Path) -> None:
+    """After kill -9 of two writers every acknowledged insert is there, none is there in part, and others can write."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), name], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    acknowledged: dict[str, int] = {}
+    for writer, name, enough in zip(writers, ("one", "two"), (60, 25), strict=True):
+        assert writer.stdout is not None
+        with writer.stdout as lines:
+            for _ in range(enough):
+                next(lines)
+            writer.kill()
+            rest = [line for line in lines if line.endswith("\n")]
+        writer.wait()
+        acknowledged[name] = enough + len(rest)
+    for name, count in acknowledged.items():
+        listed = prepared.list_names(limit=100_000, prefix=f"{name}-")
+        numbers = [int(one.name_key.split("-")[1]) for one in listed]
+        # One more may have been committed and not reported.
+        assert set(range(count)) <= set(numbers) <= set(range(count + 1))
+        assert all(numbers.count(number) == 3 for number in set(numbers))
+        with pytest.raises(UserExistsError):
+            prepared.insert([make_user(f"{name}-0-0")])
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        [users, emails, tokens] = (
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  # The names stand here.
+            for table in ("users", "emails", "tokens")
+        )
+    assert users == emails == tokens
+
+
+def test_writers_of_many_processes_all_get_their_turn(
+    sqlite_address: Address, prepared: Store, racing_processes: Processes
+) -> None:
+    """Four processes of four threads that each write ten times all succeed."""
+    assert counted(racing_processes.race(sqlite_address, insert_ten, threads=4)) == {None: 4 * PROCESSES}
+    assert len(prepared.list_names(limit=1000)) == 40 * PROCESSES
+
+
+def insert_ten(store: Store, number: int) -> None:
+    for part in range(10):
+        store.insert([make_user(f"user{number}-{part}", created_at=NOW)])
+
+
+def test_a_lock_that_cannot_be_taken_is_unavailable(tmp_path: Path) -> None:
+    """A file system without locks makes writes fail, and nothing is written without one."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    os.close(descriptor)
+    with pytest.raises(UnavailableError, match="cannot be locked"):
+        sqlite_lock._lock(descriptor, deadline=0.0)
+
+
+def test_a_value_that_breaks_the_schema_is_no_conflict(prepared: Store) -> None:
+    """A user without what every user has is a fault of the program, and is not reported as a taken name."""
+    with pytest.raises(UnavailableError, match="NOT NULL"):
+        prepared.insert([make_user("ann", token_hash=None)])

@@ -1,0 +1,180 @@
+"""Settings: defaults, files for secrets, and wrong values that are named with what is allowed."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from api.settings import OPTIONS, Settings
+from models.errors import SetupError
+
+KEY = "k" * 32
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_defaults_need_nothing() -> None:
+    """An empty environment is a working installation on the embedded store, on loopback."""
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port, settings.workers, settings.threads) == ("127.0.0.1", 5000, 2, 8)
+    assert settings.sqlite_path == Path("data/doorman.db")
+    assert (settings.bcrypt_rounds, settings.password_min_length, settings.log_level) == (12, 8, "info")
+    assert settings.warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOST", "a b"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "5000x"),
+        ("PORT", "-1"),
+        ("PORT", "\u0665"),
+        ("WORKERS", "0"),
+        ("WORKERS", "65"),
+        ("THREADS", "0"),
+        ("DATABASE_URL", "postgres://localhost"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite://relative"),
+        ("DATABASE_NAME", "a.b"),
+        ("DATABASE_NAME", "a" * 64),
+        ("SECRET_KEY", "k" * 31),
+        ("SECRET_KEY_PREVIOUS", "short"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://a.example/path"),
+        ("ALLOWED_ORIGINS", "https://user@a.example"),
+        ("ALLOWED_ORIGINS", "a.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("BCRYPT_ROUNDS", "3"),
+        ("BCRYPT_ROUNDS", "17"),
+        ("PASSWORD_MIN_LENGTH", "7"),
+        ("PASSWORD_MIN_LENGTH", "73"),
+        ("PASSWORD_BLOCKLIST", "/nowhere"),
+        ("LOG_LEVEL", "loud"),
+        ("TLS_CERT", "/nowhere"),
+        ("TLS_KEY", "/nowhere"),
+    ],
+)
+def test_wrong_values_are_named_with_what_is_allowed(name: str, value: str) -> None:
+    """A wrong value stops the start; the message names the setting and what is allowed, and not a secret value."""
+    with pytest.raises(SetupError) as caught:
+        Settings.from_env({name: value})
+    assert f"{name}: allowed is {OPTIONS[name].allowed}" in str(caught.value)
+    if OPTIONS[name].secret:
+        assert value not in str(caught.value).replace(OPTIONS[name].allowed, "")
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    """One message names every wrong setting."""
+    with pytest.raises(SetupError, match=r"(?s)PORT.*LOG_LEVEL"):
+        Settings.from_env({"PORT": "x", "LOG_LEVEL": "x"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"BASIC_AUTH_USER": "root"}, "BASIC_AUTH_USER and BASIC_AUTH_PASSWORD: set both or neither"),
+        ({"BASIC_AUTH_PASSWORD": "x"}, "BASIC_AUTH_USER and BASIC_AUTH_PASSWORD: set both or neither"),
+        ({"AUTH_TOKEN": "x"}, "AUTH_TOKEN: it is the first admin's"),
+        ({"TLS_CERT": __file__}, "TLS_CERT and TLS_KEY: set both or neither"),
+        ({"TLS_CERT": __file__, "TLS_KEY": __file__}, "TLS_CERT and TLS_KEY: they are not a PEM certificate"),
+        ({"DATABASE_URL": "mongodb://localhost"}, "SECRET_KEY: it is required with MongoDB"),
+        ({"SECRET_KEY": KEY, "SECRET_KEY_FILE": __file__}, "SECRET_KEY and SECRET_KEY_FILE are both set"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE: /nowhere cannot be read"),
+        ({"SECRET_KEY_FILE": "/dev/null"}, "SECRET_KEY_FILE: /dev/null is empty"),
+    ],
+)
+def test_settings_that_contradict_each_other(environ: dict[str, str], message: str) -> None:
+    """What is right alone and wrong together is refused, and says which settings."""
+    with pytest.raises(SetupError, match=re.escape(message)):
+        Settings.from_env(environ)
+
+
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.secret])
+def test_each_secret_may_come_from_a_file(tmp_path: Path, name: str) -> None:
+    """``NAME_FILE`` names a file whose text, without the last line's end, is the secret."""
+    value = "sqlite:///elsewhere.db" if name == "DATABASE_URL" else "a secret of thirty-two bytes, or more"
+    path = tmp_path / "secret"
+    path.write_text(value + "\r\n")
+    others = {"BASIC_AUTH_USER": "root", "BASIC_AUTH_PASSWORD": "x"}
+    others.pop(name, None)
+    settings = Settings.from_env({**others, f"{name}_FILE": str(path)})
+    assert getattr(settings, name.lower()).reveal() == value
+
+
+def test_secrets_do_not_print_themselves() -> None:
+    """No secret stands in the settings' own text."""
+    secrets = {
+        "BASIC_AUTH_USER": "root",
+        "BASIC_AUTH_PASSWORD": "canary-password",
+        "AUTH_TOKEN": "canary-token",
+        "SECRET_KEY": "canary-key" * 4,
+        "DATABASE_URL": "mongodb://user:canary-url@localhost",
+    }
+    settings = Settings.from_env(secrets)
+    assert "canary" not in f"{settings} {settings!r} {settings.secret_key} {settings.auth_token:>20}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "warned"),
+    [
+        ({"BCRYPT_ROUNDS": "9"}, "BCRYPT_ROUNDS=9"),
+        ({"BCRYPT_ROUNDS": "10"}, None),
+        ({"HOST": "0.0.0.0"}, "HOST=0.0.0.0"),
+        ({"HOST": "::"}, "HOST=::"),
+        ({"HOST": "users.example.com"}, "HOST=users.example.com"),
+        ({"HOST": "0.0.0.0", "TRUSTED_PROXIES": "10.0.0.0/8"}, None),
+        ({"HOST": "::1"}, None),
+        ({"HOST": "127.8.8.8"}, None),
+        ({"HOST": "localhost"}, None),
+    ],
+)
+def test_unwise_values_warn(environ: dict[str, str], warned: str | None) -> None:
+    """Cheap hashes, and plain text beyond loopback without a declared proxy, are allowed and warned of."""
+    warnings = Settings.from_env(environ).warnings()
+    assert len(warnings) == (warned is not None)
+    assert all(warned is not None and warned in warning for warning in warnings)
+
+
+def test_tls_ends_the_warning(tmp_path: Path) -> None:
+    """With a certificate and its key, listening beyond loopback is no reason to warn."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    settings = Settings.from_env({"HOST": "0.0.0.0", "TLS_CERT": str(certificate), "TLS_KEY": str(key)})
+    assert settings.warnings() == []
+
+
+def test_empty_values_are_absent_ones() -> None:
+    """An empty variable, as compose files make them, leaves the default in force."""
+    assert Settings.from_env(dict.fromkeys(OPTIONS, "")) == Settings.from_env({})
+
+
+def test_the_readme_documents_each_setting() -> None:
+    """The README's table has a row for each setting, with its default, and ``_FILE`` named where there is one."""
+    rows = re.findall(r"^\| `([A-Z_]+)`(, `[A-Z_]+_FILE`)? \| (?:`([^`]*)`)?[^|]*\|", README.read_text(), re.MULTILINE)
+    documented = {name: (default, bool(file)) for name, file, default in rows}
+    assert documented == {name: (option.default, option.secret) for name, option in OPTIONS.items()}
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Write a self-signed certificate for loopback, and its key."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(
+            name, name, private.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(private, SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
