@@ -67,7 +67,7 @@ def users(count: int, start: int = 0) -> Iterator[User]:
 
 
 def load(environment: Environment, count: int, start: int = 0) -> float:
-    """Put ``count`` users, numbered from ``start``, into a database through the store; return the seconds that it took."""
+    """Put ``count`` users, numbered from ``start``, into a database through the store; return the seconds it took."""
     store = open_store(Settings.from_env(environment))
     store.prepare()
     started = time.perf_counter()
