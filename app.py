@@ -10,10 +10,10 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.errors import register_errors
-from api.guards import register_guards
+from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.logs import configure_logging
-from api.server import AsgiApplication
+from api.server import AsgiApplication, Limits
 from api.settings import Settings
 from api.users_v2 import UsersV2
 from models.core import Core, build_core
@@ -25,10 +25,10 @@ from models.storage import Store
 def open_store(settings: Settings) -> Store:
     """Make the store that ``DATABASE_URL`` names. Its driver is imported only if it is the one."""
     if settings.sqlite_path is not None:
-        from models.storage.sqlite import SqliteStore  # noqa: PLC0415  see the docstring
+        from models.storage.sqlite import SqliteStore  # noqa: PLC0415 - see the docstring
 
         return SqliteStore(settings.sqlite_path)
-    from models.storage.mongo import MongoStore  # noqa: PLC0415  see the docstring
+    from models.storage.mongo import MongoStore  # noqa: PLC0415 - see the docstring
 
     return MongoStore.connect(settings.database_url.reveal(), settings.database_name)
 
@@ -64,9 +64,10 @@ class Doorman(Flask):
 
     json_provider_class = _Json
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, threads: int) -> None:
         super().__init__("doorman", static_folder=None)
         self.core = core
+        self.threads = threads
 
     def close(self) -> None:
         """Let go of the store."""
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     settings = settings or Settings.from_env()
     configure_logging(settings)
     core = core or create_core(settings)
-    app = Doorman(core)
+    app = Doorman(core, settings.threads)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
     app.url_map.merge_slashes = False
     register_guards(app)
@@ -94,4 +95,4 @@ def main() -> None:
     cli.main(obj=create_core)
 
 
-app = AsgiApplication(create_app)
+app = AsgiApplication(create_app, limits=Limits(body_bytes=MAX_BODY_BYTES))

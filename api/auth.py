@@ -1,20 +1,19 @@
 """From the ``Authorization`` header to one caller: Basic (RFC 7617) and Bearer (RFC 6750), read strictly."""
 
 import base64
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from flask import request
 from flask_httpauth import HTTPAuth
 
+from models.account_rules import B64TOKEN
 from models.credentials import Authenticator, Caller
 from models.errors import NotAuthenticatedError
 from models.secret import Secret
 
 _BASIC_CHALLENGE = 'Basic realm="Doorman", charset="UTF-8"'
 _BEARER_CHALLENGE = 'Bearer realm="Doorman", error="invalid_token"'
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def read_authorization(header: str) -> Basic | Bearer | None:
     scheme, _, value = header.partition(" ")
     value = value.strip(" ")
     if scheme.lower() == "bearer":
-        return Bearer(Secret(value)) if _B64TOKEN.fullmatch(value) else None
+        return Bearer(Secret(value)) if B64TOKEN.fullmatch(value) else None
     if scheme.lower() != "basic":
         return None
     try:

@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Muta
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from api.wsgi_bridge import Answer, Scope, ThreadPool
+from api.threads import ThreadPool
+from api.wsgi_bridge import Answer, Scope
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

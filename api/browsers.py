@@ -9,7 +9,7 @@ from collections.abc import Collection
 from flask import Flask, Response, request
 
 from api.errors import ForeignOriginError
-from api.settings import Network
+from api.setting_values import Network
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
 _CORS = {
@@ -17,6 +17,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Max-Age": "600",
 }
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate"
 
 
@@ -28,19 +29,21 @@ class BrowserRules:
         self._proxies = tuple(trusted_proxies)
 
     def register(self, app: Flask) -> None:
-        app.before_request(self._before)
-        app.after_request(self._after)
+        app.before_request(self._refuse_foreign_pages)
+        app.after_request(self._add_cors_headers)
 
-    def _before(self) -> Response | None:
+    def _refuse_foreign_pages(self) -> Response | None:
         origin = request.headers.get("Origin")
         if request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers:
             # A preflight carries no credentials, so it is answered without any.
-            return Response(status=204, headers=_CORS if origin in self._allowed else None)
+            answer = Response(status=204, headers=_CORS if origin in self._allowed else None)
+            del answer.headers["Content-Type"]
+            return answer
         if request.method not in _SAFE and not self._is_welcome(origin):
             raise ForeignOriginError
         return None
 
-    def _after(self, response: Response) -> Response:
+    def _add_cors_headers(self, response: Response) -> Response:
         if self._allowed:
             response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
@@ -59,13 +62,16 @@ class BrowserRules:
     def _own_origin(self) -> str:
         scheme, host = request.scheme, request.host
         if self._is_behind_trusted_proxy():
-            scheme = request.headers.get("X-Forwarded-Proto", scheme)
-            host = request.headers.get("X-Forwarded-Host", host)
-        return f"{scheme}://{host}".lower()
+            # Where several proxies have added to it, the first is what the browser spoke to.
+            scheme = request.headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip()
+            host = request.headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
+        # Browsers leave out the port that goes without saying, and some proxies do not.
+        return f"{scheme}://{host}".lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), ""))
 
     def _is_behind_trusted_proxy(self) -> bool:
         try:
             peer = ipaddress.ip_address(request.remote_addr or "")
         except ValueError:  # a Unix socket has no address
             return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer  # an IPv4 peer of a socket for both
         return any(peer in network for network in self._proxies)

@@ -3,7 +3,7 @@
 import json
 import secrets
 import sys
-from collections.abc import Callable
+from typing import Protocol
 
 import click
 
@@ -14,7 +14,11 @@ from models.core import Core
 from models.errors import InvalidParametersError, SetupError, UnavailableError, UserExistsError, UserNotFoundError
 from models.secret import Secret
 
-CreateCore = Callable[..., Core]  # app.create_core: the composition root hands it in as the context's object
+
+class CreateCore(Protocol):
+    """The composition root's ``app.create_core``, which comes in as the context's object."""
+
+    def __call__(self, settings: Settings, *, with_first_admin: bool = True) -> Core: ...
 
 
 class _Commands(click.Group):
@@ -42,7 +46,7 @@ def main() -> None:
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
-    from api.serving import serve as run  # noqa: PLC0415  the server is loaded by the one command that needs it
+    from api.serving import serve as run  # noqa: PLC0415 - the server is loaded by the one command that needs it
 
     settings = Settings.from_env()
     configure_logging(settings)
@@ -55,7 +59,6 @@ def serve(create_core: CreateCore) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        threads=settings.threads,
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
         log_level=settings.log_level,

@@ -9,9 +9,10 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from api.auth import challenges
+from api.problems import PROBLEM_JSON, problem_details
 from models import errors
 
-_log = logging.getLogger("doorman")
+logger = logging.getLogger(__name__)
 
 
 class MissingParametersError(errors.DoormanError):
@@ -27,10 +28,9 @@ class ForeignOriginError(errors.DoormanError):
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Make an ``application/problem+json`` answer (RFC 9457)."""
-    title = HTTPStatus(status).phrase
-    answer = _plain(status, {"type": "about:blank", "title": title, "status": status, "detail": detail})
-    answer.content_type = "application/problem+json"
+    """Make an answer of problem details (RFC 9457)."""
+    answer = _plain(status, problem_details(status, detail))
+    answer.content_type = PROBLEM_JSON
     answer.headers.update(headers or {})
     return answer
 
@@ -53,7 +53,7 @@ def _not_authenticated(_: errors.NotAuthenticatedError) -> Response:
 
 
 def _unavailable(error: errors.UnavailableError) -> Response:
-    _log.warning("Answered 503: %s", error)
+    logger.warning("Answered 503: %s", error)
     return problem(503, "The service cannot answer now; try again.", {"Retry-After": str(error.retry_after)})
 
 
@@ -92,7 +92,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _crash(error: Exception) -> Response:
     # The path has no query here, and neither headers nor body: those carry credentials.
-    _log.error("%s %r failed", request.method, request.path, exc_info=error)
+    logger.error("%s %r failed", request.method, request.path, exc_info=error)
     return problem(500, "Something went wrong here; it was logged.")
 
 

@@ -14,7 +14,7 @@ from models.accounts import Accounts
 from models.errors import InvalidParametersError, SetupError, UserExistsError
 from models.secret import Secret
 
-_log = logging.getLogger("doorman")
+logger = logging.getLogger(__name__)
 _GENERATED_NAME = "admin"
 _SETTING_OF = {"user_name": "BASIC_AUTH_USER", "password": "BASIC_AUTH_PASSWORD", "token": "AUTH_TOKEN"}
 
@@ -39,7 +39,8 @@ def secret_key(settings: Settings) -> Secret:
             _write_once(path, f"{secrets.token_urlsafe(48)}\n")
         return Secret(path.read_text("ascii").strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"The secret key in {path} can be neither read nor made: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SetupError(f"The secret key in {path} can be neither read nor made: {reason}.") from error
 
 
 def first_admin(settings: Settings, accounts: Accounts, out: TextIO | None = None) -> None:
@@ -53,7 +54,7 @@ def first_admin(settings: Settings, accounts: Accounts, out: TextIO | None = Non
         if settings.auth_token is not None:
             fields["token"] = settings.auth_token
         if _create(accounts, settings.basic_auth_user, fields):
-            _log.info("Created the first admin, %s, from the settings.", settings.basic_auth_user)
+            logger.info("Created the first admin, %s, from the settings.", settings.basic_auth_user)
     elif not accounts.has_admin():
         _create_with_random_password(_credentials_path(settings), accounts, sys.stdout if out is None else out)
 
@@ -68,23 +69,25 @@ def _create_with_random_password(path: Path, accounts: Accounts, out: TextIO) ->
         return
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(draft, shown)
         if _create(accounts, _GENERATED_NAME, {"password": password}):
             draft.rename(path)
-            _log.warning(
+            logger.warning(
                 "Created the first admin. Its credentials are in %s: keep them, and delete it.", path.absolute()
             )
-        else:
-            draft.unlink()
     except OSError as error:
         raise SetupError(
-            f"The first admin's password cannot be written to {path.absolute()} ({error}): "
+            f"The first admin's password cannot be written to {path.absolute()} ({error.strerror}): "
             "set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD."
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()  # unless it has got its name
 
 
 def _credentials_path(settings: Settings) -> Path:
-    database = settings.sqlite_path or Path("doorman")
+    database = settings.sqlite_path or Path("data/doorman")
     return database.with_name(f"{database.name}.first-admin")
 
 

@@ -41,8 +41,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise MissingParametersError("The body has a lone surrogate, which is no character.") from error
     except RecursionError as error:
         raise MissingParametersError("The body is nested too deeply.") from error
-    except ValueError as error:  # also Python's limit on the digits of an integer
+    except json.JSONDecodeError as error:
         raise MissingParametersError("The body is not JSON.") from error
+    except ValueError as error:  # Python's limit on the digits of an integer
+        raise MissingParametersError("The body has a number of too many digits.") from error
     if not isinstance(document, dict):
         raise MissingParametersError("The body is not a JSON object.")
     return document

@@ -18,7 +18,7 @@ _GROUP = validate.OneOf(USER_GROUPS, error="It must be one of: {choices}.")
 class Text(fields.String):
     """A JSON string, and nothing that could be turned into one."""
 
-    default_error_messages = {"invalid": "It must be a string.", "null": _NULL}  # noqa: RUF012  marshmallow's own API
+    default_error_messages = {"invalid": "It must be a string.", "null": _NULL}  # noqa: RUF012 - marshmallow's own API
 
 
 class SecretText(Text):
@@ -31,7 +31,7 @@ class SecretText(Text):
 class Flag(fields.Field[bool]):
     """JSON's true or false; marshmallow's own Boolean takes 1 and "yes" as well."""
 
-    default_error_messages = {"invalid": "It must be true or false.", "null": _NULL}  # noqa: RUF012  marshmallow's own API
+    default_error_messages = {"invalid": "It must be true or false.", "null": _NULL}  # noqa: RUF012 - marshmallow's own API
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
         if not isinstance(value, bool):
@@ -39,11 +39,25 @@ class Flag(fields.Field[bool]):
         return value
 
 
+class Digits(fields.Field[int]):
+    """A number in a query, in one spelling: Python, and so marshmallow, reads "01", "+1", " 1" and others as 1 too."""
+
+    def __init__(self, least: int, most: int, *, load_default: int | None) -> None:
+        super().__init__(load_default=load_default)
+        self._texts = {str(number): number for number in range(least, most + 1)}
+        self._rule = f"It must be {least} {'or' if most == least + 1 else 'to'} {most}."
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if value not in self._texts:
+            raise ValidationError(self._rule)
+        return self._texts[value]
+
+
 class _Strict(Schema):
     class Meta:
         unknown = RAISE
 
-    error_messages = {"unknown": "It is not a field that can be given here."}  # noqa: RUF012  marshmallow's own API
+    error_messages = {"unknown": "It is not a field that can be given here."}  # noqa: RUF012 - marshmallow's own API
 
 
 class UserFields(_Strict):
@@ -60,21 +74,13 @@ class UserFields(_Strict):
 class UserQuery(_Strict):
     """The query of the routes for one user."""
 
-    oauth = fields.Integer(
-        load_default=0,
-        validate=validate.OneOf([0, 1], error="It must be 0 or 1."),
-        error_messages={"invalid": "It must be 0 or 1."},
-    )
+    oauth = Digits(0, 1, load_default=0)
 
 
 class ListQuery(UserQuery):
     """The query of the list."""
 
-    limit = fields.Integer(
-        load_default=None,
-        validate=validate.Range(1, MAX_PAGE, error=f"It must be 1 to {MAX_PAGE}."),
-        error_messages={"invalid": f"It must be 1 to {MAX_PAGE}."},
-    )
+    limit = Digits(1, MAX_PAGE, load_default=None)
     after = Text(load_default=None)
     prefix = Text(load_default="")
     user_group = Text(load_default=None, validate=_GROUP)
@@ -87,7 +93,7 @@ def load_user_fields(members: Mapping[str, Any]) -> Changes:
 
 
 def load_query(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Check a query string. Raises ``InvalidParametersError``, also for a parameter that is given twice."""
+    """Check the parameters of a query. Raises ``InvalidParametersError``, also for one that is given twice."""
     if twice := {name: ["It may be given once."] for name, values in query.items() if len(values) > 1}:
         raise InvalidParametersError(twice)
     loaded: dict[str, Any] = _load(schema, {name: values[0] for name, values in query.items()})

@@ -23,7 +23,9 @@ from api.bodies import (
     read_body,
     until_disconnect,
 )
-from api.wsgi_bridge import Answer, Job, RawHeaders, Scope, ThreadPool, WsgiApplication, build_environ, call
+from api.problems import PROBLEM_JSON, problem_details
+from api.threads import Job, ThreadPool
+from api.wsgi_bridge import Answer, RawHeaders, Scope, WsgiApplication, build_environ, call
 
 # A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
 # and almost every wait is shorter.
@@ -31,14 +33,6 @@ _UNWATCHED_SECONDS = 0.05
 
 # A body up to this size is sent in one go, and is the server's to deliver; a longer one goes out in pieces.
 WHOLE_BYTES = 64 * 1024
-
-_TITLES = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +69,8 @@ class AsgiApplication:
     request. ``build`` runs in a thread of its own; what it raises fails the start with its message.
     """
 
-    def __init__(self, build: Callable[[], WsgiApplication], *, threads: int = 8, limits: Limits | None = None) -> None:
+    def __init__(self, build: Callable[[], WsgiApplication], *, limits: Limits | None = None) -> None:
         self._build = build
-        # Counts when the application is built, and not afterwards.
-        self.threads = threads
         self._limits = limits or Limits()
         self._application: WsgiApplication | None = None
         self._building = asyncio.Lock()
@@ -116,7 +108,7 @@ class AsgiApplication:
         async with self._building:
             if self._application is None:
                 application = await asyncio.to_thread(self._build)
-                self._pool = ThreadPool(self.threads)
+                self._pool = ThreadPool(application.threads)
                 self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
                 self._application = application
             return self._application
@@ -203,16 +195,9 @@ def _busy() -> _RefusedError:
 
 
 async def _send_problem(send: Send, refusal: _RefusedError) -> None:
-    """Answer with problem details (RFC 9457)."""
-    problem = {
-        "type": "about:blank",
-        "title": _TITLES[refusal.status],
-        "status": refusal.status,
-        "detail": refusal.detail,
-    }
-    body = json.dumps(problem).encode()
+    body = json.dumps(problem_details(refusal.status, refusal.detail)).encode()
     headers: RawHeaders = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", PROBLEM_JSON.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         *refusal.headers,

@@ -1,11 +1,9 @@
 """Granian, set up for Doorman: who listens, how many connections are held, how it stops."""
 
 import logging
-import pkgutil
 import resource
 import socket
 import ssl
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from api.server import AsgiApplication
 from models.errors import SetupError
 
 # In-flight requests have this long to finish when the service is told to stop; then the workers are killed.
@@ -64,7 +61,6 @@ def serve(
     host: str,
     port: int,
     workers: int,
-    threads: int,
     tls_cert: Path | None,
     tls_key: Path | None,
     log_level: str,
@@ -72,7 +68,6 @@ def serve(
 ) -> None:
     """Serve the ASGI application ``target`` (``module:attribute``) until SIGTERM or SIGINT, then finish what runs.
 
-    An ``AsgiApplication`` runs with ``threads`` in each of the ``workers``.
     The workers are forked before ``target`` is imported, and log through the root logger of this process. ``port`` 0
     takes a free one. Returns after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in
     use, unusable certificate), and ``SystemExit`` with status 1 when a worker cannot start.
@@ -85,8 +80,7 @@ def serve(
             port=port,
             interface=Interfaces.ASGI,
             workers=workers,
-            # One connection that is broken off on purpose must not be many requests (see api.streams), and a front door
-            # speaks HTTP/2 to browsers.
+            # A connection that is broken off on purpose (see api.bodies) must not carry other requests.
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(
                 header_read_timeout=round(header_seconds * 1000), max_buffer_size=HEADER_BYTES
@@ -105,15 +99,7 @@ def serve(
         )
     except (OSError, ssl.SSLError) as error:
         raise SetupError(f"the TLS certificate {tls_cert} and key {tls_key} cannot be used: {error}") from error
-    server.serve(target_loader=partial(_load, target, threads), wrap_loader=False)
-
-
-def _load(target: str, threads: int) -> Any:
-    """Import the application, in the worker that it will run in."""
-    application = pkgutil.resolve_name(target)
-    if isinstance(application, AsgiApplication):
-        application.threads = threads
-    return application
+    server.serve()
 
 
 def _address(host: str, port: int) -> str:

@@ -3,25 +3,36 @@
 import ipaddress
 import logging
 import os
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
+from api.setting_values import (
+    LOG_LEVELS,
+    Network,
+    database_url,
+    integer,
+    log_level,
+    matching,
+    networks,
+    origins,
+    readable_file,
+    secret_key,
+    sqlite_path,
+)
 from models.errors import SetupError
 from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
 from models.secret import Secret
 from models.secret_key import MIN_SECRET_KEY_BYTES
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-LOG_LEVELS = ("debug", "info", "warning", "error")
-_SQLITE = "sqlite:///"
-_MONGODB = ("mongodb://", "mongodb+srv://")
 _LEAST_PASSWORD = 8  # NIST SP 800-63B, 3.1.1.2
 _ADVISED_ROUNDS = 10  # OWASP Password Storage Cheat Sheet
+
+
+class _WrongSettingError(Exception):
+    """A setting is wrong in a way that the message tells in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,88 +43,43 @@ class Option:
     allowed: str
     read: Callable[[str], Any]
     secret: bool = False  # may be given in a file that NAME_FILE names, and is never shown
-
-
-def _integer(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,6}", text) or not least <= int(text) <= most:
-            raise ValueError
-        return int(text)
-
-    return read
-
-
-def _matching(pattern: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError
-        return text
-
-    return read
-
-
-def _secret_key(text: str) -> Secret:
-    if len(text.encode()) < MIN_SECRET_KEY_BYTES:
-        raise ValueError
-    return Secret(text)
-
-
-def _database_url(text: str) -> Secret:
-    if not (text.startswith(_SQLITE) and len(text) > len(_SQLITE)) and not text.startswith(_MONGODB):
-        raise ValueError
-    return Secret(text)
-
-
-def _origins(text: str) -> frozenset[str]:
-    origins = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
-            raise ValueError
-    return origins
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise ValueError
-    return path
+    absent: Any = None  # the value of a setting that is empty
 
 
 OPTIONS: Mapping[str, Option] = {
-    "HOST": Option("127.0.0.1", "an address or host name to listen on", _matching(r"[A-Za-z0-9.:_-]+")),
-    "PORT": Option("5000", "1 to 65535", _integer(1, 65535)),
-    "WORKERS": Option("2", "1 to 64 processes", _integer(1, 64)),
-    "THREADS": Option("8", "1 to 64 threads a process", _integer(1, 64)),
+    "HOST": Option("127.0.0.1", "an address or host name to listen on", matching(r"[A-Za-z0-9.:_-]+")),
+    "PORT": Option("5000", "1 to 65535", integer(1, 65535)),
+    "WORKERS": Option("2", "1 to 64 processes", integer(1, 64)),
+    "THREADS": Option("8", "1 to 64 threads a process", integer(1, 64)),
     "DATABASE_URL": Option(
-        "sqlite:///data/doorman.db", "sqlite:///<path>, mongodb://… or mongodb+srv://…", _database_url, secret=True
+        "sqlite:///data/doorman.db", "sqlite:///<path>, mongodb://… or mongodb+srv://…", database_url, secret=True
     ),
     "DATABASE_NAME": Option(
-        "doorman", "1 to 63 ASCII letters, digits, _ and - (MongoDB only)", _matching(r"[A-Za-z0-9_-]{1,63}")
+        "doorman", "1 to 63 ASCII letters, digits, _ and - (MongoDB only)", matching(r"[A-Za-z0-9_-]{1,63}")
     ),
     "BASIC_AUTH_USER": Option("", "the first admin's user name, together with BASIC_AUTH_PASSWORD", str),
     "BASIC_AUTH_PASSWORD": Option("", "the first admin's password, as the policy has it", Secret, secret=True),
     "AUTH_TOKEN": Option("", "the first admin's API token, 15 to 72 characters of RFC 6750", Secret, secret=True),
     "SECRET_KEY": Option(
-        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; made at the first start with SQLite", _secret_key, secret=True
+        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; made at the first start with SQLite", secret_key, secret=True
     ),
     "SECRET_KEY_PREVIOUS": Option(
-        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; the other key while one is rotated", _secret_key, secret=True
+        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; the other key while one is rotated", secret_key, secret=True
     ),
-    "ALLOWED_ORIGINS": Option("", "origins like https://app.example.com, separated by commas", _origins),
-    "TRUSTED_PROXIES": Option("", "addresses or networks like 10.0.0.0/8, separated by commas", _networks),
+    "ALLOWED_ORIGINS": Option(
+        "", "origins like https://app.example.com, separated by commas", origins, absent=frozenset()
+    ),
+    "TRUSTED_PROXIES": Option("", "addresses or networks like 10.0.0.0/8, separated by commas", networks, absent=()),
     "BCRYPT_ROUNDS": Option(
-        "12", f"{LEAST_ROUNDS} to {MOST_ROUNDS}; below {_ADVISED_ROUNDS} warns", _integer(LEAST_ROUNDS, MOST_ROUNDS)
+        "12", f"{LEAST_ROUNDS} to {MOST_ROUNDS}; below {_ADVISED_ROUNDS} warns", integer(LEAST_ROUNDS, MOST_ROUNDS)
     ),
-    "PASSWORD_MIN_LENGTH": Option("8", f"{_LEAST_PASSWORD} to {MAX_BYTES}", _integer(_LEAST_PASSWORD, MAX_BYTES)),
-    "PASSWORD_BLOCKLIST": Option("", "a readable file, one password a line, in place of the list that ships", _file),
-    "LOG_LEVEL": Option("info", ", ".join(LOG_LEVELS), _matching("|".join(LOG_LEVELS))),
-    "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", _file),
-    "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", _file),
+    "PASSWORD_MIN_LENGTH": Option("8", f"{_LEAST_PASSWORD} to {MAX_BYTES}", integer(_LEAST_PASSWORD, MAX_BYTES)),
+    "PASSWORD_BLOCKLIST": Option(
+        "", "a readable file, one password a line, in place of the list that ships", readable_file
+    ),
+    "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), log_level),
+    "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
+    "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
 }
 
 
@@ -150,11 +116,11 @@ class Settings:
         for name, option in OPTIONS.items():
             try:
                 text = _given(name, option, environ) or option.default
-                values[name.lower()] = option.read(text) if text or option.read in {_origins, _networks} else None
-            except ValueError as error:
-                wrong.append(
-                    str(error) if error.args and name in str(error) else f"{name}: allowed is {option.allowed}."
-                )
+                values[name.lower()] = option.read(text) if text else option.absent
+            except _WrongSettingError as error:
+                wrong.append(str(error))
+            except ValueError:
+                wrong.append(f"{name} must be {option.allowed}.")
         if not wrong:
             wrong = _contradictions(values)
         if wrong:
@@ -164,8 +130,14 @@ class Settings:
     @property
     def sqlite_path(self) -> Path | None:
         """The database file, or ``None`` with MongoDB."""
-        url = self.database_url.reveal()
-        return Path(unquote(url.removeprefix(_SQLITE))) if url.startswith(_SQLITE) else None
+        return sqlite_path(self.database_url.reveal())
+
+    @property
+    def store_name(self) -> str:
+        """What to call the store in messages: never its address, which may hold a password."""
+        return (
+            f"MongoDB database {self.database_name}" if self.sqlite_path is None else str(self.sqlite_path.absolute())
+        )
 
     @property
     def logging_level(self) -> int:
@@ -188,15 +160,15 @@ def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:
     text = environ.get(name, "")
     path = environ.get(f"{name}_FILE", "") if option.secret else ""
     if text and path:
-        raise ValueError(f"{name} and {name}_FILE are both set: set one of them.")
+        raise _WrongSettingError(f"{name} and {name}_FILE are both set: set one of them.")
     if not path:
         return text
     try:
         text = Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}_FILE: {path} cannot be read as text.") from error
+        raise _WrongSettingError(f"{name}_FILE: {path} cannot be read as text.") from error
     if not text:
-        raise ValueError(f"{name}_FILE: {path} is empty.")
+        raise _WrongSettingError(f"{name}_FILE: {path} is empty.")
     return text
 
 
@@ -215,7 +187,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"TLS_CERT and TLS_KEY: they are not a PEM certificate chain and its unencrypted key ({error})."
             )
-    if not values["database_url"].reveal().startswith(_SQLITE) and not values["secret_key"]:
+    if not sqlite_path(values["database_url"].reveal()) and not values["secret_key"]:
         found.append("SECRET_KEY: it is required with MongoDB, since all replicas share it.")
     return found
 

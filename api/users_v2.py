@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Response, jsonify, request
+from marshmallow import Schema
 
 from api.auth import HeaderAuth
 from api.json_body import read_object
@@ -14,10 +16,10 @@ from models import permissions
 from models.accounts import Precondition
 from models.core import Core
 from models.credentials import Caller
+from models.errors import InvalidParametersError
 from models.listing import NameFilter
 from models.permissions import Action
-from models.storage import OAuth
-from models.user import User
+from models.user import OAuth, User
 
 PREFIX = "/api/v2/users"
 
@@ -46,7 +48,7 @@ class UsersV2:
     def list_users(self) -> Response:
         """List names in order: all of them, streamed, or with ``limit`` a page whose ``Link`` leads to the next."""
         permissions.require(self._auth.caller(), Action.LIST)
-        query = load_query(ListQuery(), request.args.to_dict(flat=False))
+        query = _query(ListQuery())
         limit = query.pop("limit")
         wanted = NameFilter(**query)
         if limit is None:
@@ -60,44 +62,60 @@ class UsersV2:
 
     def read_user(self, user_name: str) -> Response:
         """Show a user: its name and the bcrypt hashes of its password and token, which a manager sees as ``null``."""
-        caller, oauth = self._enter(Action.READ, user_name)
-        user = self._core.accounts.get(user_name, oauth)
-        return _shown(caller, user)
+        caller = self._enter(Action.READ, user_name)
+        return _shown(caller, self._core.accounts.get(user_name, _oauth()))
 
     def create_user(self, user_name: str) -> Response:
         """Create a user: ``password``, and optionally ``token``, ``name``, ``email``, ``user_group``, ``disabled``."""
-        caller, oauth = self._enter(Action.CREATE, user_name)
+        caller = self._enter(Action.CREATE, user_name)
         fields = load_user_fields(read_object())
-        return _shown(caller, self._core.accounts.create(caller, user_name, fields, oauth))
+        return _shown(caller, self._core.accounts.create(caller, user_name, fields, _oauth()))
 
     def update_user(self, user_name: str) -> Response:
         """Change any of the fields that create takes, at least one; only an admin may name ``user_group``."""
-        caller, oauth = self._enter(Action.UPDATE, user_name)
+        caller = self._enter(Action.UPDATE, user_name)
         members = read_object()
         if "user_group" in members:
             permissions.require_group_change(caller)
         changes = load_user_fields(members)
-        user = self._core.accounts.update(caller, user_name, changes, oauth, _if_match())
+        user = self._core.accounts.update(caller, user_name, changes, _oauth(), _if_match())
         return _shown(caller, user, with_id=True)
 
     def refresh_token(self, user_name: str) -> Response:
         """Give the user a new random token, and return it: the only time that a raw token is shown."""
-        caller, oauth = self._enter(Action.REFRESH, user_name)
-        return jsonify(token=self._core.accounts.refresh(caller, user_name, oauth).reveal())
+        caller = self._enter(Action.REFRESH, user_name)
+        return jsonify(token=self._core.accounts.refresh(caller, user_name, _oauth()).reveal())
 
     def delete_user(self, user_name: str) -> Response:
         """Delete a user."""
-        caller, oauth = self._enter(Action.DELETE, user_name)
-        self._core.accounts.delete(caller, user_name, oauth, _if_match())
+        caller = self._enter(Action.DELETE, user_name)
+        self._core.accounts.delete(caller, user_name, _oauth(), _if_match())
         return jsonify({})
 
-    def _enter(self, action: Action, user_name: str) -> tuple[Caller, OAuth]:
-        """Return the caller and which kind of user the request names, if the caller may do ``action`` to that user."""
+    def _enter(self, action: Action, user_name: str) -> Caller:
+        """Return the caller, if it may do ``action`` to the user that the request names."""
         caller = self._auth.caller()
-        query = request.args.to_dict(flat=False)
-        permissions.require(caller, action, user_name, 1 if query.get("oauth") == ["1"] else 0)
-        oauth: OAuth = load_query(UserQuery(), query)["oauth"]
-        return caller, oauth
+        with suppress(InvalidParametersError):
+            permissions.require(caller, action, user_name, _oauth())
+            return caller
+        # Access is decided before the query's faults are told, and a faulty one names nobody: not oneself either.
+        permissions.require(caller, action)
+        return caller
+
+
+def _query(schema: Schema) -> dict[str, Any]:
+    """Return the checked query. Raises ``InvalidParametersError``; werkzeug would keep what is no UTF-8 as it is."""
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidParametersError({"query": ["It must be UTF-8."]}) from error
+    return load_query(schema, request.args.to_dict(flat=False))
+
+
+def _oauth() -> OAuth:
+    """Return which kind of user the request names: the one reading of it, for access and for what is done."""
+    oauth: OAuth = _query(UserQuery())["oauth"]
+    return oauth
 
 
 def revision_tag(user: User) -> str:
@@ -122,8 +140,9 @@ def _shown(caller: Caller, user: User, *, with_id: bool = False) -> Response:
 
 def _json_chunks(pages: Iterator[list[str]]) -> Iterator[str]:
     """Turn pages of names into the pieces of one JSON document."""
-    before = '{"users":['
+    yield '{"users":['
+    comma = ""
     for names in pages:
-        yield before + json.dumps(names, separators=(",", ":"))[1:-1]
-        before = ","
-    yield "]}" if before == "," else '{"users":[]}'
+        yield comma + json.dumps(names, separators=(",", ":"))[1:-1]
+        comma = ","
+    yield "]}\n"

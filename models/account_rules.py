@@ -9,14 +9,14 @@ from typing import Any, TypedDict
 
 from models import names
 from models.errors import BrokenRuleError, InvalidParametersError
+from models.names import UserName
 from models.passwords import MAX_BYTES, Hasher, PasswordPolicy
 from models.secret import Secret
 from models.secret_key import KeyRing
-from models.storage import OAuth
-from models.user import UserGroup
+from models.user import OAuth, UserGroup
 
 TOKEN_MIN = 15
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
+B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
 
 
 class Changes(TypedDict, total=False):
@@ -34,7 +34,7 @@ class Changes(TypedDict, total=False):
 class CheckedChanges:
     """Changes that broke no rule: the user's columns as far as they need no hashing, and the secrets that do."""
 
-    user_name: str
+    user_name: UserName
     columns: dict[str, Any] = field(default_factory=dict)
     password: Secret | None = None
     token: Secret | None = None
@@ -52,16 +52,17 @@ class AccountRules:
         """Hold the name and every value to its rule. Raises ``InvalidParametersError`` with all that are broken."""
         broken: dict[str, list[str]] = {}
         columns: dict[str, Any] = {key: changes[key] for key in ("user_group", "disabled") if key in changes}
-        password, token, enforced = changes.get("password"), changes.get("token"), user_name
+        password, token = changes.get("password"), changes.get("token")
+        name = UserName(user_name, user_name)
         with _noting(broken, "user_name"):
-            enforced = names.user_name(user_name)
+            name = names.user_name(user_name)
         with _noting(broken, "password"):
             if password is not None and oauth:
                 raise BrokenRuleError("An OAuth user has no password.")
             if password is None and creating and not oauth:
                 raise BrokenRuleError("It is required.")
             if password is not None:
-                password = self._policy.enforce(password, enforced)
+                password = self._policy.enforce(password, name.shown)
         with _noting(broken, "token"):
             if token is not None:
                 _check_token(token)
@@ -77,7 +78,7 @@ class AccountRules:
             raise InvalidParametersError(broken)
         if creating and token is None:
             token = new_token()
-        return CheckedChanges(enforced, columns, password, token)
+        return CheckedChanges(name, columns, password, token)
 
     def hashed(self, checked: CheckedChanges) -> dict[str, Any]:
         """Return the columns to write, secrets hashed: about 0.2 s of a core for each at the default cost."""
@@ -99,7 +100,7 @@ def _check_token(token: Secret) -> None:
     text = token.reveal()
     if not TOKEN_MIN <= len(text) <= MAX_BYTES:
         raise BrokenRuleError(f"It must have {TOKEN_MIN} to {MAX_BYTES} characters.")
-    if not _B64TOKEN.fullmatch(text):
+    if not B64TOKEN.fullmatch(text):
         raise BrokenRuleError('It may contain ASCII letters, digits and "-._~+/", and "=" at the end (RFC 6750).')
 
 

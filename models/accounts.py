@@ -16,10 +16,9 @@ from models.errors import (
     UserExistsError,
     UserNotFoundError,
 )
-from models.names import name_key
 from models.secret import Secret
-from models.storage import OAuth, Store
-from models.user import User, new_user_id
+from models.storage import Store
+from models.user import OAuth, User, new_user_id
 
 Precondition = Callable[[User], bool]
 
@@ -54,7 +53,7 @@ class Accounts:
         """
         checked = self._rules.check(user_name, fields, oauth, creating=True)
         # This read only spares the hashing: the store's unique index decides.
-        if self._store.find(name_key(checked.user_name), oauth) is not None:
+        if self._store.find(checked.user_name.key, oauth) is not None:
             raise UserExistsError
         user = self._new_user(checked, oauth)
         if caller is not None:
@@ -68,9 +67,9 @@ class Accounts:
 
         Raises ``InvalidParametersError``, and ``UserExistsError`` if somebody who is no admin has the name.
         """
-        checked = self._rules.check(user_name, {**fields, "user_group": "admin"}, creating=True)
         if self._store.has_admin():
             return False
+        checked = self._rules.check(user_name, {**fields, "user_group": "admin"}, creating=True)
         with _values_in_use_named():
             return self._store.insert_first_admin(self._new_user(checked, 0))
 
@@ -121,7 +120,7 @@ class Accounts:
         self._compare_and_set(caller, self._rules.check(user_name, {}), oauth, precondition, write)
 
     def _find(self, checked: CheckedChanges, oauth: OAuth) -> User:
-        user = self._store.find(name_key(checked.user_name), oauth)
+        user = self._store.find(checked.user_name.key, oauth)
         if user is None:
             raise UserNotFoundError
         return user
@@ -139,8 +138,8 @@ class Accounts:
         now = self._clock()
         return User(
             id=new_user_id(now),
-            user_name=checked.user_name,
-            name_key=name_key(checked.user_name),
+            user_name=checked.user_name.shown,
+            name_key=checked.user_name.key,
             oauth=oauth,
             epoch=1,
             revision=1,

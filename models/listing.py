@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.names import position_key
-from models.storage import OAuth, Store
-from models.user import ListedName, UserGroup
+from models.storage import Store
+from models.user import ListedName, OAuth, UserGroup
 
 MAX_PAGE = 1000
 _STREAMED_PAGE = 2000

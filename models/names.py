@@ -3,6 +3,8 @@
 Every rule is applied to the *enforced* name, because enforcement itself maps look-alikes: U+FF0F becomes ``/``.
 """
 
+from typing import NamedTuple
+
 import email_validator
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
@@ -28,13 +30,20 @@ _PRECIS_RULES = {
 _PRECIS_RULE_OTHERWISE = "It contains a character that is not allowed (RFC 8265)."
 
 
-def user_name(text: str) -> str:
-    """Return ``text`` as the user name that it stands for, case preserved. Raises ``BrokenRuleError``."""
+class UserName(NamedTuple):
+    """A user name: as it is shown, case preserved, and the key by which it is compared and ordered."""
+
+    shown: str
+    key: str
+
+
+def user_name(text: str) -> UserName:
+    """Return the user name that ``text`` stands for. Raises ``BrokenRuleError``."""
     # Mapping never shortens a text to a fourth; what is longer is refused before any work is spent on it.
     if len(text) > 4 * USER_NAME_MAX:
         raise BrokenRuleError(f"It may have at most {USER_NAME_MAX} characters.")
     name = _enforce(_case_preserved, text)
-    name_key(name)  # a name whose mapped form is not a name cannot be compared, so it is refused here
+    key = _enforce(_case_mapped, text)
     if ":" in name:
         raise BrokenRuleError('It may not contain ":" (RFC 7617).')
     if "/" in name:
@@ -43,18 +52,13 @@ def user_name(text: str) -> str:
         raise BrokenRuleError('It may not be "." or "..".')
     if len(name) > USER_NAME_MAX:
         raise BrokenRuleError(f"It may have at most {USER_NAME_MAX} characters.")
-    return name
-
-
-def name_key(text: str) -> str:
-    """Return the key by which the user name ``text`` is compared and ordered. Raises ``BrokenRuleError``."""
-    return _enforce(_case_mapped, text)
+    return UserName(name, key)
 
 
 def lookup_key(text: str) -> str | None:
     """Return the key of the user name ``text``, or ``None`` if no user can have that name."""
     try:
-        return name_key(user_name(text))
+        return user_name(text).key
     except BrokenRuleError:
         return None
 

@@ -61,6 +61,8 @@ class PasswordPolicy:
             raise BrokenRuleError(f"It may have at most {MAX_BYTES} bytes in UTF-8 (the limit of bcrypt).")
         if len(text) < self._min_length:
             raise BrokenRuleError(f"It must have at least {self._min_length} characters.")
+        if len(set(text)) == 1:
+            raise BrokenRuleError("It may not be one character, repeated.")
         if text.casefold() in self._blocklist:
             raise BrokenRuleError("It is one of the most common passwords.")
         if text.casefold() == user_name.casefold():

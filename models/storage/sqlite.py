@@ -12,25 +12,24 @@ from models.errors import (
     UserExistsError,
 )
 from models.records import Record
-from models.storage import OAuth
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import is_storable, key_range
 from models.storage.sqlite_database import Connection, Database, conflict_raises
 from models.storage.sqlite_records import SqliteRecords, delete_records_of_user
 from models.storage.sqlite_schema import COLUMNS, user_from, user_row
-from models.user import ListedName, User, UserGroup
+from models.user import ListedName, OAuth, User, UserGroup
 
 _GUARDING = "user_group = 'admin' AND disabled = 0 AND password_hash IS NOT NULL AND oauth = 0"
 _GUARDS = "users INDEXED BY users_guarding"
-_SELECT = f"SELECT {', '.join(f'users.{column}' for column in COLUMNS)} FROM users"  # noqa: S608  # Names from the code.
+_SELECT = f"SELECT {', '.join(f'users.{column}' for column in COLUMNS)} FROM users"
 
 FIND = f"{_SELECT} WHERE name_key = ? AND oauth = ?"
 FIND_BY_ID = f"{_SELECT} WHERE id = ?"
 FIND_BY_TOKEN = f"{_SELECT} JOIN tokens ON users.id = tokens.user_id WHERE tokens.digest = ?"
-HAS_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING})"  # noqa: S608
-HAS_OTHER_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING} AND id <> ?)"  # noqa: S608
-INSERT = f"INSERT INTO users ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{column}' for column in COLUMNS)})"  # noqa: S608
-UPDATE = f"UPDATE users SET {', '.join(f'{column} = :{column}' for column in COLUMNS[1:])} WHERE id = :id"  # noqa: S608
+HAS_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING})"
+HAS_OTHER_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING} AND id <> ?)"
+INSERT = f"INSERT INTO users ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{column}' for column in COLUMNS)})"
+UPDATE = f"UPDATE users SET {', '.join(f'{column} = :{column}' for column in COLUMNS[1:])} WHERE id = :id"
 
 
 class SqliteStore:
@@ -156,7 +155,7 @@ def listing(*, bounded: bool, grouped: bool) -> str:
         conditions.append("user_group = :user_group")
     index = "users_listed_by_group" if grouped else "users_listed"
     return (
-        f"SELECT name_key, user_name FROM users INDEXED BY {index} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f"SELECT name_key, user_name FROM users INDEXED BY {index} WHERE {' AND '.join(conditions)}"
         " ORDER BY name_key LIMIT :limit"
     )
 

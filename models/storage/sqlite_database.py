@@ -205,7 +205,7 @@ _closed_for_fork: list[ExitStack] = []
 def _before_fork() -> None:
     stack = ExitStack()
     for database in list(_databases):
-        stack.enter_context(database._all_idle())  # noqa: SLF001  # This is the class's own module.
+        stack.enter_context(database._all_idle())  # noqa: SLF001 - This is the class's own module.
     _closed_for_fork.append(stack)
 
 

@@ -64,7 +64,7 @@ def _lock(descriptor: int, deadline: float) -> None:
             if time.monotonic() >= deadline:
                 raise UnavailableError("another process is writing to the database for too long") from error
             # A pause of chance length cannot fall into step with a process that writes at regular intervals.
-            time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311  # It guards no secret.
+            time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - It guards no secret.
         except OSError as error:
             raise UnavailableError(f"the database's lock file cannot be locked: {error.strerror}") from error
         else:

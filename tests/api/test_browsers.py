@@ -67,11 +67,13 @@ def test_reading_needs_no_permission(allowing: Api) -> None:
 
 def test_the_own_origin_behind_a_proxy(allowing: Api) -> None:
     """Scheme and host come from a proxy's headers only where ``TRUSTED_PROXIES`` names the proxy."""
-    forwarded = {"Origin": "https://users.example", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "users.example"}
-    for peer, status in (("10.1.2.3", 200), ("192.0.2.1", 403), ("", 403)):
-        answer = allowing.post(
-            "/new", {"password": "a fine password"}, headers=forwarded, environ_base={"REMOTE_ADDR": peer}
-        )
+    forwarded = {
+        "Origin": "https://users.example",
+        "X-Forwarded-Proto": "https, http",
+        "X-Forwarded-Host": "users.example:443",
+    }
+    for peer, status in (("10.1.2.3", 200), ("::ffff:10.1.2.4", 200), ("192.0.2.1", 403), ("", 403)):
+        answer = allowing.put("/root/update", {"name": "Root"}, headers=forwarded, environ_base={"REMOTE_ADDR": peer})
         assert answer.status_code == status
 
 

@@ -74,7 +74,7 @@ def test_without_a_terminal_the_password_goes_to_a_file(
     with caplog.at_level("DEBUG"):
         first_admin(settings, core.accounts, output)
         first_admin(settings, core.accounts, output)
-    (path,) = tmp_path.glob("*.first-admin*")
+    (path,) = tmp_path.rglob("*.first-admin*")
     found = re.fullmatch(r"user name +admin\npassword +(\S{20,})\n", path.read_text())
     assert found
     assert mode(path) == 0o600

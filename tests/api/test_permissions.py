@@ -89,6 +89,26 @@ def test_oneself_is_oneself_in_any_case(sqlite_api: Api) -> None:
     assert sqlite_api.get("/alice?oauth=1", caller).get_json() == {"access_allowed": False}
 
 
+@pytest.mark.parametrize(
+    "spelling", ["01", "+1", "%2B1", "%201", "1%20", "0_1", "%EF%BC%91", "1.0", "true", "1&oauth=0", "0&oauth=1"]
+)
+def test_no_spelling_reaches_the_oauth_user_of_ones_own_name(sqlite_api: Api, spelling: str) -> None:
+    """However ``oauth`` is written, access is judged for the very user that would be acted on."""
+    sqlite_api.post("/alice?oauth=1", {"user_group": "admin", "token": "token-of-the-oauth-admin"})
+    before = sqlite_api.core.accounts.get("alice", 1)
+    for group in ("noob", "manager"):
+        caller = sqlite_api.add("alice", group)
+        for action in ("update", "refresh", "delete"):
+            method, path, body = ACTIONS[action]
+            target = f"{USERS}{path.format('alice')}?oauth={spelling}"
+            answer = sqlite_api.call(method, target, caller, **({"json": body} if body else {}))
+            assert (answer.status_code, answer.get_json()) == DENIED
+        assert sqlite_api.get(f"/alice?oauth={spelling}", caller).status_code == (403 if group == "noob" else 400)
+        assert sqlite_api.core.accounts.get("alice", 1) == before
+        assert sqlite_api.delete("/alice").status_code == 200
+    assert sqlite_api.delete(f"/alice?oauth={spelling}").status_code == 400
+
+
 def test_a_change_of_group_counts_at_the_next_request(sqlite_api: Api) -> None:
     """The group is the stored one, not the one of an earlier request."""
     caller = sqlite_api.add("caller", "manager")

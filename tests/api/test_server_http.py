@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_server_running import Running, running
+from tests.api.small_servers import Running, running
 
 BODY_BYTES = 65_536
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.api.test_server_app import PATIENCE, until
-from tests.api.test_server_running import read_to_end, running, start
+from tests.api.small_app import PATIENCE, until
+from tests.api.small_servers import read_to_end, running, start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

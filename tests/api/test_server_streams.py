@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api.test_server_app import CHUNK, until
-from tests.api.test_server_running import Running, read_to_end, running
+from tests.api.small_app import CHUNK, until
+from tests.api.small_servers import Running, read_to_end, running
 
 # What the kernel's buffers, the server's queue and the adapter may hold of a gigabyte for a client that reads nothing.
 HELD_BYTES = 16 * 1024 * 1024

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.test_server_app import until
-from tests.api.test_server_running import Running, read_to_end, running
+from tests.api.small_app import until
+from tests.api.small_servers import Running, read_to_end, running
 
 # Generous, since other work may share the machine: without protection these requests would never be answered.
 BOUND_SECONDS = 2.0

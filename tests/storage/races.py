@@ -66,7 +66,7 @@ def counted(outcomes: Sequence[Any]) -> Counter[Any]:
 
 
 def _set_start(barrier: Barrier) -> None:
-    global _start  # noqa: PLW0603  # A barrier can be given to a process only at its start.
+    global _start  # noqa: PLW0603 - A barrier can be given to a process only at its start.
     _start = barrier
 
 

@@ -99,7 +99,7 @@ class Choice:
     """Makes up one operation after the other, on users that are there, were there or never were."""
 
     def __init__(self, seed: int, model: Model) -> None:
-        self.random = random.Random(seed)  # noqa: S311  # It must repeat itself.
+        self.random = random.Random(seed)  # noqa: S311 - It must repeat itself.
         self.model = model
         self.seen: list[User] = []
 

@@ -34,7 +34,7 @@ AFTERS = [
 
 def fill(store: Store) -> None:
     keys = KEYS[:]
-    random.Random(0).shuffle(keys)  # noqa: S311  # It shuffles.
+    random.Random(0).shuffle(keys)  # noqa: S311 - It shuffles.
     store.insert(
         [
             make_user(f"shown {key}", name_key=key, oauth=oauth, user_group=group_of(key), token_digests=())

@@ -83,7 +83,7 @@ def test_one_of_many_threads_wins(
 
 
 @SAME
-def test_one_of_many_processes_wins(  # noqa: PLR0917  # pytest passes them by name.
+def test_one_of_many_processes_wins(  # noqa: PLR0917 - pytest passes them by name.
     address: Address,
     durable_store: Store,
     racing_processes: Processes,
@@ -107,7 +107,7 @@ def test_each_revision_is_given_once(durable_store: Store) -> None:
             before = durable_store.find("ann")
             assert before is not None
             after = before.changed(NOW, name=str(before.revision))
-            if outcome(lambda: durable_store.replace(before, after)) is not RevisionMismatchError:  # noqa: B023  # It is called at once.
+            if outcome(lambda: durable_store.replace(before, after)) is not RevisionMismatchError:  # noqa: B023 - It is called at once.
                 given.append(after.revision)
         return given
 
@@ -206,7 +206,7 @@ def test_a_child_uses_a_connection_of_its_own(address: Address, durable_store: S
         try:
             durable_store.insert([make_user("child")])
             found = durable_store.find("parent") is not None
-        except BaseException:  # noqa: BLE001  # Nothing may get from the child into pytest.
+        except BaseException:  # noqa: BLE001 - Nothing may get from the child into pytest.
             found = False
         os._exit(0 if found else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -52,7 +52,7 @@ def test_one_of_many_puts_a_record(durable_store: Store) -> None:
     for number in range(5):
         now = NOW + number * SECOND
         put = record(kind="nonce", expires_at=now + SECOND)
-        outcomes = race([lambda: durable_store.put_record(put, now=now)] * THREADS)  # noqa: B023  # They run before the next round.
+        outcomes = race([lambda: durable_store.put_record(put, now=now)] * THREADS)  # noqa: B023 - They run before the next round.
         assert counted(outcomes) == {None: 1, RecordExistsError: THREADS - 1}
 
 

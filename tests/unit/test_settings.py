@@ -1,6 +1,7 @@
 """Settings: defaults, files for secrets, and wrong values that are named with what is allowed."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from api.settings import OPTIONS, Settings
 from models.errors import SetupError
 
-KEY = "k" * 32
+KEY = "0123456789abcdef" * 2
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -43,14 +44,21 @@ def test_defaults_need_nothing() -> None:
         ("DATABASE_URL", "postgres://localhost"),
         ("DATABASE_URL", "sqlite:///"),
         ("DATABASE_URL", "sqlite://relative"),
+        ("DATABASE_URL", "sqlite:////"),
+        ("DATABASE_URL", "sqlite:///."),
+        ("DATABASE_URL", "sqlite:///x%00y"),
         ("DATABASE_NAME", "a.b"),
         ("DATABASE_NAME", "a" * 64),
-        ("SECRET_KEY", "k" * 31),
+        ("SECRET_KEY", "0123456789abcdefghijklmnopqrstu"),
+        ("SECRET_KEY", " " * 40),
         ("SECRET_KEY_PREVIOUS", "short"),
         ("ALLOWED_ORIGINS", "*"),
         ("ALLOWED_ORIGINS", "https://a.example/path"),
         ("ALLOWED_ORIGINS", "https://user@a.example"),
         ("ALLOWED_ORIGINS", "a.example"),
+        ("ALLOWED_ORIGINS", "http://"),
+        ("ALLOWED_ORIGINS", "https://a.example:x"),
+        ("ALLOWED_ORIGINS", "https://a.example:443"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "proxy"),
         ("BCRYPT_ROUNDS", "3"),
@@ -58,6 +66,7 @@ def test_defaults_need_nothing() -> None:
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "73"),
         ("PASSWORD_BLOCKLIST", "/nowhere"),
+        ("PASSWORD_BLOCKLIST", sys.executable),
         ("LOG_LEVEL", "loud"),
         ("TLS_CERT", "/nowhere"),
         ("TLS_KEY", "/nowhere"),
@@ -67,7 +76,7 @@ def test_wrong_values_are_named_with_what_is_allowed(name: str, value: str) -> N
     """A wrong value stops the start; the message names the setting and what is allowed, and not a secret value."""
     with pytest.raises(SetupError) as caught:
         Settings.from_env({name: value})
-    assert f"{name}: allowed is {OPTIONS[name].allowed}" in str(caught.value)
+    assert f"{name} must be {OPTIONS[name].allowed}." in str(caught.value)
     if OPTIONS[name].secret:
         assert value not in str(caught.value).replace(OPTIONS[name].allowed, "")
 

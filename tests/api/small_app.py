@@ -126,6 +126,8 @@ def add_streams(service: Service, notes: Notes) -> None:
 class Failing:
     """WSGI around ``build()`` that fails, before or at its first chunk, where Flask cannot make an answer of it."""
 
+    threads = int(os.environ.get("THREADS", "4"))
+
     def __init__(self) -> None:
         self.service = build()
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from tests.api.test_server_app import PATIENCE, Notes, until
+from tests.api.small_app import PATIENCE, Notes, until
+from tests.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ logging.basicConfig(level="DEBUG", format="%(levelname)s %(name)s %(message)s")
 options = json.loads(os.environ["OPTIONS"])
 for name in ("tls_cert", "tls_key"):
     options[name] = Path(options[name]) if name in options else None
-serve(target="tests.api.test_server_app:app", host="127.0.0.1", log_level="info", **options)
+serve(target="tests.api.small_app:app", host="127.0.0.1", log_level="info", **options)
 """
 
 
@@ -93,20 +94,14 @@ def read_to_end(client: socket.socket) -> bytes:
     return bytes(received)
 
 
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
-
-
 def command(server: str, port: int, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """Give the command that starts ``server`` ("granian" or "uvicorn"), and the environment it needs."""
     if server == "uvicorn":
-        arguments = ["-m", "uvicorn", "tests.api.test_server_app:app", "--port", str(port), "--log-level", "info"]
+        arguments = ["-m", "uvicorn", "tests.api.small_app:app", "--port", str(port), "--log-level", "info"]
         return [sys.executable, *arguments, "--no-access-log"], {}
-    return [sys.executable, "-c", GRANIAN], {
-        "OPTIONS": json.dumps({"port": port, "workers": 1, "threads": 4} | options)
-    }
+    options = {"port": port, "workers": 1} | options
+    threads = {"THREADS": str(options.pop("threads"))} if "threads" in options else {}
+    return [sys.executable, "-c", GRANIAN], {"OPTIONS": json.dumps(options)} | threads
 
 
 def start(

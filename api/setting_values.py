@@ -1,0 +1,88 @@
+"""How the texts of settings are read. Each reader raises ``ValueError`` for what is not allowed."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from models.secret import Secret
+from models.secret_key import MIN_SECRET_KEY_BYTES
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SQLITE = "sqlite:///"
+_MONGODB = ("mongodb://", "mongodb+srv://")
+_PORTS = {"http": 80, "https": 443}
+_FEWEST_DISTINCT_BYTES = 8
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def matching(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return read
+
+
+def log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError
+    return text.lower()
+
+
+def secret_key(text: str) -> Secret:
+    # A few characters over and over are as long as a key, and no secret.
+    if len(text.encode()) < MIN_SECRET_KEY_BYTES or len(set(text)) < _FEWEST_DISTINCT_BYTES:
+        raise ValueError
+    return Secret(text)
+
+
+def database_url(text: str) -> Secret:
+    if not text.startswith(_MONGODB):
+        path = sqlite_path(text)
+        if path is None or not path.name or "\0" in str(path):
+            raise ValueError
+    return Secret(text)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite URL, or ``None`` for another database's."""
+    return Path(unquote(url.removeprefix(SQLITE))) if url.startswith(SQLITE) else None
+
+
+def origins(text: str) -> frozenset[str]:
+    origins = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in _PORTS:
+            raise ValueError
+        # As browsers write one: no path, no user, no port that goes without saying. Reading a port may raise, too.
+        if f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin or not parts.hostname:
+            raise ValueError
+        if parts.port == _PORTS[parts.scheme]:
+            raise ValueError
+    return origins
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def readable_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError
+    path.read_text("utf-8")  # certificates, keys and lists are text; what is not raises a ``ValueError``
+    return path
