@@ -19,7 +19,7 @@ RUN pip --python /opt/venv/bin/python install --no-cache-dir --no-deps .
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Doorman" \
-      org.opencontainers.image.description="A self-hosted users service: one store of accounts, several documented ways in" \
+      org.opencontainers.image.description="A self-hosted users service: one store of accounts behind a documented HTTP API" \
       org.opencontainers.image.licenses="MIT"
 # Nothing is installed in a running container, so there is nothing to do it with.
 RUN pip uninstall --yes --root-user-action ignore pip \
@@ -39,6 +39,6 @@ VOLUME /data
 EXPOSE 5000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, ssl, sys; from http.client import HTTPConnection, HTTPSConnection; at = ('127.0.0.1', int(os.environ.get('PORT') or 5000)); api = HTTPSConnection(*at, timeout=4, context=ssl._create_unverified_context()) if os.environ.get('TLS_CERT') else HTTPConnection(*at, timeout=4); api.request('GET', '/healthz/ready'); sys.exit(api.getresponse().status != 200)"]
+    CMD ["doorman", "health"]
 ENTRYPOINT ["doorman"]
 CMD ["serve"]

@@ -19,8 +19,11 @@ lint: .venv/.development ## Check style, formatting and types, and change nothin
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
-	@if [ -x .venv/bin/shellcheck ]; then .venv/bin/shellcheck .ci/run; fi
-	@if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint Dockerfile; fi
+	@$(call if_installed,shellcheck) .ci/run
+	@$(call if_installed,hadolint) Dockerfile
+
+# These two have packages for some platforms only; where they are missing, CI fails and a laptop goes on.
+if_installed = [ -x .venv/bin/$1 ] || [ -n "$$CI" ] || { echo 'Skipped: $1 is not installed.'; exit 0; }; .venv/bin/$1
 
 bench: .venv/.development ## Measure the lists at 1,000 and 1,000,000 users on both stores; takes some minutes
 	@.venv/bin/python -m bench.lists

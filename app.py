@@ -16,7 +16,7 @@ from api.logs import configure_logging
 from api.server import AsgiApplication, Limits
 from api.settings import Settings
 from api.users_v2 import UsersV2
-from models.core import Core, build_core
+from models.core import Core, build_core, prepare_store
 from models.passwords import Hasher, PasswordPolicy, read_blocklist, shipped_blocklist
 from models.secret_key import KeyRing
 from models.storage import Store
@@ -34,22 +34,29 @@ def open_store(settings: Settings) -> Store:
 
 
 def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
-    """Open and prepare the store, and put the core together over it. Raises ``SetupError`` or ``UnavailableError``."""
-    keys = KeyRing(first_start.secret_key(settings), settings.secret_key_previous)
+    """Open and prepare the store, and put the core together over it. Raises ``SetupError``, ``UnavailableError``."""
+    core = _core_over_prepared_store(settings)
+    try:
+        prepare_store(core.store, _keys(settings))
+        if with_first_admin:
+            first_start.first_admin(settings, core.accounts)
+    except BaseException:
+        core.store.close()
+        raise
+    return core
+
+
+def _core_over_prepared_store(settings: Settings) -> Core:
     blocklist = settings.password_blocklist
     policy = PasswordPolicy(
         settings.password_min_length,
         read_blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
     )
-    store = open_store(settings)
-    try:
-        core = build_core(store, keys, Hasher(settings.bcrypt_rounds), policy)
-        if with_first_admin:
-            first_start.first_admin(settings, core.accounts)
-    except BaseException:
-        store.close()
-        raise
-    return core
+    return build_core(open_store(settings), _keys(settings), Hasher(settings.bcrypt_rounds), policy)
+
+
+def _keys(settings: Settings) -> KeyRing:
+    return KeyRing(first_start.secret_key(settings), settings.secret_key_previous)
 
 
 class _Json(DefaultJSONProvider):
@@ -90,9 +97,18 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     return app
 
 
+def _create_prepared_app() -> Doorman:
+    settings = Settings.from_env()
+    return create_app(settings, _core_over_prepared_store(settings))
+
+
+_limits = Limits(body_bytes=MAX_BODY_BYTES)
+app = AsgiApplication(create_app, limits=_limits)
+# What the workers of ``doorman serve`` run. The store is prepared before they start, so a worker that replaces a dead
+# one while the database is away comes up all the same, and answers 503 until it is back.
+prepared_app = AsgiApplication(_create_prepared_app, limits=_limits)
+
+
 def main() -> None:
     """Run the command line."""
     cli.main(obj=create_core)
-
-
-app = AsgiApplication(create_app, limits=Limits(body_bytes=MAX_BODY_BYTES))

@@ -1,18 +1,26 @@
 """The command line: serving, and what only the operator of the machine may do."""
 
 import json
+import logging
 import secrets
+import ssl
 import sys
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from importlib.metadata import version
 from typing import Protocol
 
 import click
 
 from api.logs import configure_logging
 from api.settings import Settings
-from models.account_rules import new_token
+from models.account_rules import Changes, new_token
 from models.core import Core
 from models.errors import InvalidParametersError, SetupError, UnavailableError, UserExistsError, UserNotFoundError
 from models.secret import Secret
+
+HEALTH_SECONDS = 4.0
+logger = logging.getLogger(__name__)
 
 
 class CreateCore(Protocol):
@@ -42,7 +50,7 @@ def main() -> None:
     """Doorman, a self-hosted users service. Its settings come from the environment; the README lists them."""
 
 
-@main.command()
+@main.command(short_help="Serve the API.")
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
@@ -54,15 +62,47 @@ def serve(create_core: CreateCore) -> None:
     create_core(settings).store.close()
     for warning in settings.warnings():
         click.echo(f"Warning: {warning}", err=True)
+    scheme = "https" if settings.tls_cert else "http"
+    logger.info(
+        "Doorman %s serves %s at %s://%s:%d",
+        version("doorman"),
+        settings.store_name,
+        scheme,
+        settings.host,
+        settings.port,
+    )
     run(
-        target="app:app",
+        target="app:prepared_app",
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
-        log_level=settings.log_level,
+        log_level="debug" if settings.log_level == "debug" else "warning",
     )
+    logger.info("Stopped.")
+
+
+@main.command(short_help="Ask a running Doorman whether it is ready.")
+def health() -> None:
+    """Ask the Doorman that these settings start whether it is ready, and end with status 0 or 1: for containers."""
+    settings = Settings.from_env()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    if settings.tls_cert:
+        # This asks about health, on this machine, and sends nothing: the certificate is for another name.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection: HTTPConnection = HTTPSConnection(host, settings.port, timeout=HEALTH_SECONDS, context=context)
+    else:
+        connection = HTTPConnection(host, settings.port, timeout=HEALTH_SECONDS)
+    try:
+        connection.request("GET", "/healthz/ready")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        raise click.ClickException(f"Nothing answers at {settings.host}:{settings.port}.") from error
+    if status != HTTPStatus.OK:
+        raise click.ClickException(f"It answers, and is not ready (status {status}).")
+    click.echo("ready")
 
 
 @main.group()
@@ -80,12 +120,13 @@ def create(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_
     core = _open_core(create_core)
     password, token = _password(from_stdin=password_stdin), new_token()
     try:
-        core.accounts.create(None, user_name, {"password": password, "token": token, "user_group": "admin"})
+        fields: Changes = {"password": password, "token": token, "user_group": "admin"}
+        user = core.accounts.create(None, user_name, fields)
     except UserExistsError as error:
         raise click.ClickException(f"A user with the name {user_name} exists already.") from error
     finally:
         core.store.close()
-    _show({"user_name": user_name, "password": password.reveal(), "token": token.reveal()}, as_json=as_json)
+    _show({"user_name": user.user_name, "password": password.reveal(), "token": token.reveal()}, as_json=as_json)
 
 
 @admin.command("reset-password")
@@ -100,17 +141,19 @@ def reset_password(create_core: CreateCore, user_name: str, *, password_stdin: b
     try:
         if core.accounts.get(user_name).user_group != "admin":
             raise click.ClickException(f"The user {user_name} is no admin.")
-        core.accounts.update(None, user_name, {"password": password, "disabled": False})
+        user = core.accounts.update(None, user_name, {"password": password, "disabled": False})
     except UserNotFoundError as error:
         raise click.ClickException(f"No user has the name {user_name}.") from error
     finally:
         core.store.close()
-    _show({"user_name": user_name, "password": password.reveal()}, as_json=as_json)
+    _show({"user_name": user.user_name, "password": password.reveal()}, as_json=as_json)
 
 
 def _open_core(create_core: CreateCore) -> Core:
     settings = Settings.from_env()
     configure_logging(settings)
+    # A relative path means another store in another folder, and that must not go unnoticed.
+    click.echo(f"Store: {settings.store_name}", err=True)
     return create_core(settings, with_first_admin=False)
 
 

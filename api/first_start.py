@@ -56,13 +56,13 @@ def first_admin(settings: Settings, accounts: Accounts, out: TextIO | None = Non
         if _create(accounts, settings.basic_auth_user, fields):
             logger.info("Created the first admin, %s, from the settings.", settings.basic_auth_user)
     elif not accounts.has_admin():
-        _create_with_random_password(_credentials_path(settings), accounts, sys.stdout if out is None else out)
+        _create_with_random_password(_credentials_path(settings), accounts, out or sys.stdout)
 
 
-def _create_with_random_password(path: Path, accounts: Accounts, out: TextIO) -> None:
+def _create_with_random_password(path: Path, accounts: Accounts, out: TextIO | None) -> None:
     password = Secret(secrets.token_urlsafe(18))
     shown = f"user name  {_GENERATED_NAME}\npassword   {password.reveal()}\n"
-    if out.isatty():
+    if out is not None and out.isatty():  # a service may have been started without any standard output
         if _create(accounts, _GENERATED_NAME, {"password": password}):
             out.write(f"\nThe first admin of this store. This is shown once:\n\n{shown}\n")
             out.flush()

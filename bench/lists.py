@@ -124,7 +124,7 @@ def page_time(client: httpx.Client, doorman: Doorman, after: str) -> float:
 
 def peak_memory(doorman: Doorman) -> int:
     """Return the most resident memory that the one worker ever had, in bytes."""
-    (worker,) = Path(f"/proc/{doorman.process.pid}/task/{doorman.process.pid}/children").read_text().split()
+    (worker,) = doorman.workers()
     line = next(line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 

@@ -1,5 +1,7 @@
 """Accounts: creating, reading, changing and deleting them. Every surface and the command line come through here."""
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +15,7 @@ from models.errors import (
     PreconditionFailedError,
     RevisionMismatchError,
     TokenInUseError,
+    UnavailableError,
     UserExistsError,
     UserNotFoundError,
 )
@@ -21,6 +24,10 @@ from models.storage import Store
 from models.user import OAuth, User, new_user_id
 
 Precondition = Callable[[User], bool]
+
+# Seconds for one change to get its turn among others of the same user, and the longest pause between two tries.
+_PATIENCE = 3.0
+_LONGEST_PAUSE = 0.005
 
 
 class Accounts:
@@ -156,8 +163,12 @@ class Accounts:
         precondition: Precondition | None,
         write: Callable[[User], User],
     ) -> User:
-        """Read, check and write until the write meets the revision that was read. Each lost turn is another's gain."""
-        while True:
+        """Read, check and write until the write meets the revision that was read. Each lost turn is another's gain.
+
+        Raises ``UnavailableError`` when too many others went first.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
             user = self._find(checked, oauth)
             _meet(precondition, user)
             if caller is not None:
@@ -165,7 +176,8 @@ class Accounts:
             try:
                 return write(user)
             except RevisionMismatchError:
-                continue
+                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - it parts those who compete, and guards nothing
+        raise UnavailableError("the user is being changed by too many at once")
 
 
 def _meet(precondition: Precondition | None, user: User) -> None:

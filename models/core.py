@@ -30,12 +30,10 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def build_core(
-    store: Store, keys: KeyRing, hasher: Hasher, policy: PasswordPolicy, clock: Callable[[], datetime] = utc_now
-) -> Core:
-    """Prepare the store and put the core together.
+def prepare_store(store: Store, keys: KeyRing) -> None:
+    """Make the store ready to serve; idempotent, and safe when many processes do it at once.
 
-    Raises ``SetupError`` when the store cannot serve, or holds what was made under another secret key, and
+    Raises ``SetupError`` when it cannot serve, or holds what was made under another secret key, and
     ``UnavailableError`` when it cannot be reached.
     """
     store.prepare()
@@ -44,6 +42,12 @@ def build_core(
             "SECRET_KEY is not the one that this database was used with, so no API token would be found. Set the old "
             "key again; to rotate it, set the new one as SECRET_KEY and the old one as SECRET_KEY_PREVIOUS."
         )
+
+
+def build_core(
+    store: Store, keys: KeyRing, hasher: Hasher, policy: PasswordPolicy, clock: Callable[[], datetime] = utc_now
+) -> Core:
+    """Put the core together over a prepared store, which is not touched yet."""
     authenticator = Authenticator(store, hasher, keys, clock)
     accounts = Accounts(store, AccountRules(policy, hasher, keys), authenticator, clock)
     return Core(store, authenticator, accounts, Listing(store))

@@ -68,6 +68,18 @@ class Doorman:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def answers(self, path: str) -> int | None:
+        """Return the status of a GET without credentials, or ``None`` if nobody answers."""
+        try:
+            return httpx.get(f"{self.url}{path}", timeout=START_SECONDS).status_code
+        except httpx.HTTPError:
+            return None
+
     def call(self, method: str, path: str = "", auth: Any = ADMIN, **rest: Any) -> httpx.Response:
         return httpx.request(method, self.users + path, auth=auth, timeout=START_SECONDS, **rest)
 

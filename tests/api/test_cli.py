@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.conftest import Api
 from tests.databases import ADMIN, Environment
-from tests.running import run_doorman
+from tests.running import Doorman, run_doorman
 
 MakeApi = Callable[[Environment], Api]
 
@@ -88,6 +88,18 @@ def test_a_start_that_cannot_be_says_why(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "canary" not in done.stderr
+
+
+def test_health_asks_the_running_service(
+    sqlite_environment: Environment, serve: Callable[[Environment], Doorman], tmp_path: Path
+) -> None:
+    """``doorman health`` ends with 0 while the service is ready, and with 1 and the reason when nothing answers."""
+    doorman = serve(sqlite_environment)
+    place = sqlite_environment | {"PORT": str(doorman.port), "HOST": "0.0.0.0"}
+    assert run_doorman("health", environment=place, cwd=tmp_path).stdout == "ready\n"
+    doorman.stop()
+    done = run_doorman("health", environment=place, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"Error: Nothing answers at 0.0.0.0:{doorman.port}.\n")
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The whole product as processes: several workers and servers over one store, stops, a lost database, and secrets."""
 
+import os
 import signal
 import ssl
 import subprocess
@@ -13,10 +14,11 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
+from tests.api.small_app import until
+from tests.certificates import make_certificate
 from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment
 from tests.mongod import Mongod, free_port
 from tests.running import DOORMAN, Doorman, clean_environment, run_doorman
-from tests.unit.test_settings import make_certificate
 
 ROOT = Path(__file__).parents[2]
 Serve = Callable[[Environment], Doorman]
@@ -99,8 +101,7 @@ def test_a_lost_database_is_a_503_until_it_is_back(
         assert httpx.get(f"{doorman.url}/healthz/live", timeout=10).status_code == 200
 
     def await_recovery() -> None:
-        retrying = (doorman.call("GET", "/root").status_code for _ in range(100))
-        assert 200 in retrying, doorman.log
+        until(lambda: doorman.call("GET", "/root").status_code == 200, "the recovery")
 
     for leave, come_back in ((mongod.kill, mongod.start), (mongod.pause, mongod.resume)):
         leave()
@@ -108,6 +109,22 @@ def test_a_lost_database_is_a_503_until_it_is_back(
         come_back()
         await_recovery()
     assert "Traceback" not in doorman.log
+
+
+def test_a_worker_that_dies_while_the_database_is_lost_is_replaced(
+    own_mongod: Callable[..., Mongod], serve: Serve, mongod_environment: Environment
+) -> None:
+    """The new worker starts without the database and serves once it is back; the service does not end."""
+    mongod = own_mongod()
+    doorman = serve(mongod_environment | {"DATABASE_URL": mongod.uri, "WORKERS": "1"})
+    (worker,) = doorman.workers()
+    mongod.kill()
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: doorman.workers() not in ([], [worker]), "a new worker")
+    until(lambda: doorman.answers("/healthz/live") == 200, "its first answer")
+    assert doorman.call("GET").status_code == 503
+    mongod.start()
+    until(lambda: doorman.call("GET").status_code == 200, "the recovery")
 
 
 def test_tls_is_spoken(sqlite_environment: Environment, tmp_path: Path) -> None:

@@ -2,19 +2,13 @@
 
 import re
 import sys
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from api.settings import OPTIONS, Settings
 from models.errors import SetupError
+from tests.certificates import make_certificate
 
 KEY = "0123456789abcdef" * 2
 README = Path(__file__).parents[2] / "README.md"
@@ -171,19 +165,3 @@ def test_the_readme_documents_each_setting() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)`(, `[A-Z_]+_FILE`)? \| (?:`([^`]*)`)?[^|]*\|", README.read_text(), re.MULTILINE)
     documented = {name: (default, bool(file)) for name, file, default in rows}
     assert documented == {name: (option.default, option.secret) for name, option in OPTIONS.items()}
-
-
-def make_certificate(certificate: Path, key: Path) -> None:
-    """Write a self-signed certificate for loopback, and its key."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(
-            name, name, private.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(private, SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
-    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

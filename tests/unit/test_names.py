@@ -1,0 +1,89 @@
+"""The rules for names: what they stand for is stable, and the same everywhere."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from models import names
+from models.errors import BrokenRuleError
+from models.names import UserName
+
+# Texts of what is likely to be mapped: case, width, marks, other scripts, and what PRECIS refuses.
+TEXTS = st.text(
+    st.one_of(
+        st.characters(max_codepoint=0x2FF),
+        st.sampled_from("İıſßẞΑΣςσ\u0301\u0308\uff41\uff21\uff1a\uff0f\uff0e\u05d0\u0661日本𐐀𐐨"),
+    ),
+    max_size=20,
+)
+
+
+def enforced(text: str) -> UserName:
+    try:
+        return names.user_name(text)
+    except BrokenRuleError:
+        assume(condition=False)
+        raise
+
+
+@given(TEXTS)
+def test_an_enforced_name_stands_for_itself(text: str) -> None:
+    """Enforcing a name again changes nothing, so what is shown can be asked for and logs in."""
+    name = enforced(text)
+    assert names.user_name(name.shown) == name
+
+
+@given(TEXTS)
+def test_a_key_is_the_key_of_every_spelling(text: str) -> None:
+    """The name, its key, and look-ups of either agree on one key, which no further mapping changes."""
+    name = enforced(text)
+    assert names.lookup_key(text) == names.lookup_key(name.shown) == name.key
+    assert names.position_key(name.shown) == name.key
+
+
+@given(TEXTS)
+def test_no_mapping_brings_in_what_is_refused(text: str) -> None:
+    """Neither the name nor its key holds a colon, a slash, a space or a control, whatever look-alike was sent."""
+    name = enforced(text)
+    for form in name:
+        assert not set(form) & set(":/ \x00\n")
+        assert form not in {"", ".", ".."}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "key"),
+    [
+        ("john@email.com", "john@email.com", "john@email.com"),
+        ("Admin", "Admin", "admin"),
+        ("\uff21dmin", "Admin", "admin"),
+        ("u\u0308ber", "\u00fcber", "\u00fcber"),
+        ("$gt", "$gt", "$gt"),
+        ("a" * 128, "a" * 128, "a" * 128),
+    ],
+)
+def test_names_are_mapped(text: str, shown: str, key: str) -> None:
+    """Width and marks are unified, case is kept to be shown and not compared (RFC 8265, 3.4)."""
+    assert names.user_name(text) == (shown, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "key"),
+    [
+        ("Ann@Example.COM", "Ann@example.com", "ann@example.com"),
+        ("ann@corp.local", "ann@corp.local", "ann@corp.local"),
+        ("ann@localhost", "ann@localhost", "ann@localhost"),
+        ("ann@xn--mnchen-3ya.de", "ann@m\u00fcnchen.de", "ann@m\u00fcnchen.de"),
+    ],
+)
+def test_addresses_are_mapped(text: str, address: str, key: str) -> None:
+    """Two addresses that differ in case or in the spelling of their domain are one."""
+    assert names.email_address(text) == (address, key)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ann", "ann@", "@example.com", "a b@example.com", "ann@example.com\n", "a\ud800@b.c"]
+)
+def test_what_is_no_address(text: str) -> None:
+    """What is no e-mail address breaks the rule and nothing else."""
+    with pytest.raises(BrokenRuleError):
+        names.email_address(text)
