@@ -86,9 +86,13 @@ class ListQuery(UserQuery):
     user_group = Text(load_default=None, validate=_GROUP)
 
 
+# Making a schema takes longer than using it.
+USER_FIELDS, USER_QUERY, LIST_QUERY = UserFields(), UserQuery(), ListQuery()
+
+
 def load_user_fields(members: Mapping[str, Any]) -> Changes:
     """Check the members of a body. Raises ``InvalidParametersError``."""
-    changes: Changes = _load(UserFields(), members)
+    changes: Changes = _load(USER_FIELDS, members)
     return changes
 
 

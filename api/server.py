@@ -12,20 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from api.bodies import (
-    BodyRefusedError,
-    BodySender,
-    ClientGoneError,
-    Receive,
-    Send,
-    log_failure,
-    raw_path,
-    read_body,
-    until_disconnect,
-)
-from api.problems import PROBLEM_JSON, problem_details
+from api.bodies import BodySender, Receive, Send, read_body, until_disconnect
+from api.problems import CLOSE, PROBLEM_JSON, RefusedError, problem_details
 from api.threads import Job, ThreadPool
-from api.wsgi_bridge import Answer, RawHeaders, Scope, WsgiApplication, build_environ, call
+from api.wsgi_bridge import Answer, RawHeaders, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
 
 # A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
 # and almost every wait is shorter.
@@ -41,10 +31,12 @@ logger = logging.getLogger(__name__)
 class Limits:
     """What one request may cost. Sizes in bytes, times in seconds.
 
-    ``queue_length`` and ``queue_seconds`` bound the requests that wait for a thread, ``piece_seconds`` the time in
-    which a client must take each 16 KiB of a long answer.
+    ``head_bytes`` bounds path, query, and the names and values of the headers, all together. ``queue_length`` and
+    ``queue_seconds`` bound the requests that wait for a thread, ``piece_seconds`` the time in which a client must take
+    each 16 KiB of a long answer.
     """
 
+    head_bytes: int = 64 * 1024
     body_bytes: int = 64 * 1024
     body_seconds: float = 5.0
     queue_length: int = 1024
@@ -52,14 +44,8 @@ class Limits:
     piece_seconds: float = 20.0
 
 
-class _RefusedError(Exception):
-    """The request is answered with ``status`` here, and never reaches the application."""
-
-    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
+class _ClientGoneError(Exception):
+    """The client left before there was anything to answer."""
 
 
 class AsgiApplication:
@@ -136,10 +122,10 @@ class AsgiApplication:
             else:
                 await send({"type": "http.response.start", "status": status, "headers": answer.headers})
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             status = refusal.status
             await _send_problem(send, refusal)
-        except ClientGoneError:
+        except _ClientGoneError:
             status = 499
         finally:
             self._requests -= 1
@@ -150,12 +136,10 @@ class AsgiApplication:
                 logger.debug("%s %s %d %.1f ms", scope["method"], raw_path(scope), status, elapsed)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Run the request. Raises ``_RefusedError`` for what is answered here, and ``ClientGoneError``."""
+        """Run the request. Raises ``RefusedError`` for what is answered here, and ``_ClientGoneError``."""
         limits = self._limits
-        try:
-            body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
-        except BodyRefusedError as error:
-            raise _RefusedError(error.status, error.detail, (b"connection", b"close")) from None
+        _check_head(scope, at_most=limits.head_bytes)
+        body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
         application = self._application or await self._built()
         if self._pool.waiting() >= limits.queue_length:
             raise _busy()
@@ -168,7 +152,7 @@ class AsgiApplication:
             return await job.future
         except Exception as error:  # noqa: BLE001 - the last place that can still make an answer of it
             log_failure("the application failed", scope, error)
-            raise _RefusedError(500, "The server met a condition that it cannot handle.") from None
+            raise RefusedError(500, "The server met a condition that it cannot handle.") from None
 
     async def _watched(self, job: Job[Answer], receive: Receive) -> None:
         """Return when the job is done or runs. Raises, and drops it, when time is up or the client leaves first."""
@@ -178,7 +162,7 @@ class AsgiApplication:
                 (job.future, gone), timeout=self._limits.queue_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not job.future.done() and job.drop():
-                raise ClientGoneError if gone.done() else _busy()
+                raise _ClientGoneError if gone.done() else _busy()
         finally:
             gone.cancel()
 
@@ -190,11 +174,23 @@ class AsgiApplication:
         await send({"type": "websocket.close", "code": 1008})
 
 
-def _busy() -> _RefusedError:
-    return _RefusedError(503, "Too many requests wait for their turn.", (b"retry-after", b"1"))
+def _check_head(scope: Scope, *, at_most: int) -> None:
+    """Raise ``RefusedError`` for a method that is none, and for more than ``at_most`` bytes of path and headers."""
+    method: str = scope["method"]
+    # Methods are case-sensitive (RFC 9110, section 9.1), but Werkzeug makes a DELETE of the "delete" that a proxy in
+    # front may have let pass.
+    if not (method.isascii() and method.isupper()):
+        raise RefusedError(501, "Methods are written in capital letters.", CLOSE)
+    size = len(raw_path(scope)) + len(scope["query_string"])
+    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > at_most:
+        raise RefusedError(431, f"Path, query and headers have at most {at_most} bytes together.", CLOSE)
 
 
-async def _send_problem(send: Send, refusal: _RefusedError) -> None:
+def _busy() -> RefusedError:
+    return RefusedError(503, "Too many requests wait for their turn.", (b"retry-after", b"1"))
+
+
+async def _send_problem(send: Send, refusal: RefusedError) -> None:
     body = json.dumps(problem_details(refusal.status, refusal.detail)).encode()
     headers: RawHeaders = [
         (b"content-type", PROBLEM_JSON.encode()),

@@ -1,10 +1,17 @@
 """Granian, set up for Doorman: who listens, how many connections are held, how it stops."""
 
+import ctypes
 import logging
+import os
 import resource
+import signal
 import socket
 import ssl
+import sys
+import time
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -19,13 +26,19 @@ STOP_SECONDS = 30
 # How long a client may take to send its headers, and how long a connection may be idle between requests. Less than the
 # time to stop: otherwise one client that sends half a header would have the worker killed.
 HEADER_SECONDS = 20.0
-# Request lines and headers together; what is longer is refused with 431.
+# How long a client may leave what was sent to it unread before its connection is dropped. Less than the time to stop,
+# for the same reason.
+STALL_SECONDS = 20.0
+# Request lines and headers together. This is the outer bound, of what Granian buffers: it may have read beyond it when
+# it looks, and refuses only what it cannot read to its end. The exact one is the application's (``api.server.Limits``).
 HEADER_BYTES = 64 * 1024
 BACKLOG = 2048
 # A worker holds at most this many connections, if the process may have as many descriptors.
 CONNECTIONS = 16_384
 # Descriptors that are not clients' connections: database, logs, listeners.
 SPARE_DESCRIPTORS = 256
+# From Linux's <sys/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 
 # Granian configures handlers of its own. Incrementally, only the level and the propagation of its logger change, so
 # what it says reaches the root logger's handlers, which the caller has set up.
@@ -65,6 +78,7 @@ def serve(
     tls_key: Path | None,
     log_level: str,
     header_seconds: float = HEADER_SECONDS,
+    stall_seconds: float = STALL_SECONDS,
 ) -> None:
     """Serve the ASGI application ``target`` (``module:attribute``) until SIGTERM or SIGINT, then finish what runs.
 
@@ -80,8 +94,10 @@ def serve(
             port=port,
             interface=Interfaces.ASGI,
             workers=workers,
-            # A connection that is broken off on purpose (see api.bodies) must not carry other requests.
+            # A connection that is broken off on purpose (see api.connections) must not carry other requests.
             http=HTTPModes.http1,
+            # No surface takes WebSockets yet, so a handshake is like any other request: the application's.
+            websockets=False,
             http1_settings=HTTP1Settings(
                 header_read_timeout=round(header_seconds * 1000), max_buffer_size=HEADER_BYTES
             ),
@@ -99,11 +115,56 @@ def serve(
         )
     except (OSError, ssl.SSLError) as error:
         raise SetupError(f"the TLS certificate {tls_cert} and key {tls_key} cannot be used: {error}") from error
-    server.serve()
+    server.serve(spawn_target=partial(_run_worker, os.getpid(), stall_seconds))
+
+
+def _run_worker(parent: int, stall_seconds: float, *granians: Any) -> None:
+    """Run Granian's worker in this process, which ends with its ``parent`` and drops clients that stall.
+
+    ``granians`` is what Granian gives to its workers.
+    """
+    number, name, load, ((spec, listener), windows), *options = granians
+    # The parent's handlers came with the fork and would swallow the signals until Granian's take over. An interrupt
+    # from the terminal reaches the parent too, which passes it on.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with(parent)
+    # On Linux each worker listens on a socket of its own, which Granian would make just as here.
+    listener = listener or spec.build()
+    _drop_stalled(listener.get_fd(), stall_seconds)
+    run = MPServer._spawn_asgi_lifespan_worker  # noqa: SLF001 - what Granian would have run in the place of this
+    run(number, name, load, ((None, listener), windows), *options)
+
+
+def _end_with(parent: int) -> None:
+    """Stop this process in order when ``parent`` is killed: orphans would keep the port from those who follow."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed before it could be watched
+            signal.raise_signal(signal.SIGTERM)
+    else:
+        Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _drop_stalled(listener: int, seconds: float) -> None:
+    """Let the kernel drop connections, accepted from ``listener``, whose clients take nothing for ``seconds``.
+
+    The server's writes have no deadline, and its loop no way to see those that wait. TCP_USER_TIMEOUT (RFC 5482) counts
+    from the first byte that cannot be delivered, to a closed window too; where there is none, such clients stay.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with socket.socket(fileno=os.dup(listener)) as listening:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 def _address(host: str, port: int) -> str:
-    """Give the IP address of ``host``. Raises ``SetupError`` when it cannot be listened on.
+    """Return the IP address of ``host``. Raises ``SetupError`` when it cannot be listened on.
 
     Granian's listeners share their port (SO_REUSEPORT), with other services of the same user too: so that two Doormen
     do not take each other's requests in turn, the port is tried without sharing first.
@@ -121,7 +182,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _connections() -> int:
-    """Allow as many descriptors as the system lets us, and give the number of connections that fit into them.
+    """Allow as many descriptors as the system lets us, and return the number of connections that fit into them.
 
     Without a descriptor left, accepting fails at once and is tried again at once; so connections must run out first.
     """

@@ -23,7 +23,7 @@ class Job(Generic[Result]):
         self.future: asyncio.Future[Result] = self._loop.create_future()
 
     def drop(self) -> bool:
-        """Take the job out of the queue. Returns False when a thread has begun it, and then nothing changes."""
+        """Take the job out of the queue. Return False when a thread has begun it, and then nothing changes."""
         dropped = self._claim.acquire(blocking=False)
         if dropped:
             self._pool.pending -= 1

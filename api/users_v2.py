@@ -11,7 +11,7 @@ from marshmallow import Schema
 
 from api.auth import HeaderAuth
 from api.json_body import read_object
-from api.schemas import ListQuery, UserQuery, dump_user, load_query, load_user_fields
+from api.schemas import LIST_QUERY, USER_QUERY, dump_user, load_query, load_user_fields
 from models import permissions
 from models.accounts import Precondition
 from models.core import Core
@@ -48,7 +48,7 @@ class UsersV2:
     def list_users(self) -> Response:
         """List names in order: all of them, streamed, or with ``limit`` a page whose ``Link`` leads to the next."""
         permissions.require(self._auth.caller(), Action.LIST)
-        query = _query(ListQuery())
+        query = _query(LIST_QUERY)
         limit = query.pop("limit")
         wanted = NameFilter(**query)
         if limit is None:
@@ -114,7 +114,7 @@ def _query(schema: Schema) -> dict[str, Any]:
 
 def _oauth() -> OAuth:
     """Return which kind of user the request names: the one reading of it, for access and for what is done."""
-    oauth: OAuth = _query(UserQuery())["oauth"]
+    oauth: OAuth = _query(USER_QUERY)["oauth"]
     return oauth
 
 

@@ -3,6 +3,7 @@
 What runs the application here runs in a thread of the pool (``api.threads``); nothing here waits for a client.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from io import BytesIO
@@ -18,6 +19,8 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 _REMEMBERED_NAMES = 512
 _environ_names: dict[bytes, str] = {b"content-type": "CONTENT_TYPE"}
 _NOT_PASSED_ON = frozenset((b"content-length", b"transfer-encoding"))
+
+logger = logging.getLogger(__name__)
 
 
 class WsgiApplication(Protocol):
@@ -87,7 +90,7 @@ class Answer:
         self.close()
 
     def pull(self) -> bytes | None:
-        """Give the next chunk that is not empty, or None at the end. Raises what the application raises."""
+        """Return the next chunk that is not empty, or None at the end. Raises what the application raises."""
         return next((chunk for chunk in self._chunks if chunk), None)
 
     def close(self) -> None:
@@ -109,7 +112,7 @@ def call(application: WsgiApplication, environ: dict[str, Any], *, whole_below: 
 
 
 def build_environ(scope: Scope, body: bytes | None) -> dict[str, Any]:
-    """Give the environ of PEP 3333 for an ASGI ``http`` scope; ``body`` is None when the request has none.
+    """Return the environ of PEP 3333 for an ASGI ``http`` scope; ``body`` is None when the request has none.
 
     ``PATH_INFO`` holds the path's decoded bytes as Latin-1, whatever they are. ``RAW_URI`` and ``REQUEST_URI`` hold
     path and query as sent, the only place where ``%2F`` and ``/`` differ. Header names with an underscore are left out:
@@ -160,6 +163,23 @@ def build_environ(scope: Scope, body: bytes | None) -> dict[str, Any]:
             text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
         environ[key] = text
     return environ
+
+
+def log_failure(what: str, scope: Scope, error: BaseException) -> None:
+    """Log where ``error`` came from. Its message is left out: it may quote a query string, a header or a body."""
+    frames = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(f"{code.co_filename}:{traceback.tb_lineno} {code.co_qualname}")
+        traceback = traceback.tb_next
+    where = " > ".join(frames)
+    logger.error("%s: %s %s: %s at %s", what, scope["method"], raw_path(scope), type(error).__qualname__, where)
+
+
+def raw_path(scope: Scope) -> str:
+    """Return the path as it was sent, without the query: what may be logged of a request's target."""
+    return (scope.get("raw_path") or b"").decode("latin-1")
 
 
 def _refuse_write(_: bytes) -> NoReturn:

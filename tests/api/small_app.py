@@ -94,6 +94,10 @@ def add_plain_routes(service: Service) -> None:
     def large() -> bytes:
         return b"y" * 1_000_000
 
+    @service.get("/page")
+    def page() -> bytes:
+        return b"z" * 60_000
+
     @service.get("/nothing")
     def nothing() -> tuple[str, int]:
         return "", 204
@@ -142,7 +146,9 @@ class Failing:
         self.service.close()
 
 
-app = AsgiApplication(
-    Failing,
-    limits=Limits(**json.loads(os.environ.get("LIMITS", "{}"))),
-)
+if "HOLD_IMPORT" in os.environ:
+    _notes = Notes(Path(os.environ["NOTES"]))
+    _notes.leave("importing")
+    _notes.wait_for("release")
+
+app = AsgiApplication(Failing, limits=Limits(**json.loads(os.environ.get("LIMITS", "{}"))))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.api.small_app import PATIENCE, Notes, until
-from tests.mongod import free_port
+from tests.mongod import _DIE_WITH_PARENT, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,13 +57,13 @@ class Running:
         return client
 
     def exchange(self, request: bytes) -> bytes:
-        """Send ``request`` and give all that comes until the server closes the connection."""
+        """Send ``request`` and return all that comes until the server closes the connection."""
         with self.connect() as client:
             client.sendall(request)
             return read_to_end(client)
 
     def workers(self) -> list[int]:
-        """Give the process ids of Granian's workers."""
+        """Return the process ids of Granian's workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
@@ -74,7 +74,7 @@ class Running:
         return sum(entry.readlink().name.startswith("socket:") for entry in opened if entry.is_symlink())
 
     def resident_bytes(self) -> int:
-        """Give the resident memory of the one worker."""
+        """Return the resident memory of the one worker."""
         (worker,) = self.workers()
         return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
@@ -95,7 +95,7 @@ def read_to_end(client: socket.socket) -> bytes:
 
 
 def command(server: str, port: int, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Give the command that starts ``server`` ("granian" or "uvicorn"), and the environment it needs."""
+    """Return the command that starts ``server`` ("granian" or "uvicorn"), and the environment it needs."""
     if server == "uvicorn":
         arguments = ["-m", "uvicorn", "tests.api.small_app:app", "--port", str(port), "--log-level", "info"]
         return [sys.executable, *arguments, "--no-access-log"], {}
@@ -117,7 +117,7 @@ def start(
     arguments, needed = command(server, port, options or {})
     with (directory / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            arguments,
+            [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments],
             cwd=ROOT,
             env=os.environ | needed | env | {"NOTES": str(directory)},
             stdout=log,

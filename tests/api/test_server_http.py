@@ -1,13 +1,16 @@
 """HTTP through the adapter, on Granian and uvicorn: what reaches the application, and what is answered before it."""
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.small_servers import Running, running
+from tests.api.small_app import until
+from tests.api.small_servers import Running, read_to_end, running
 
 BODY_BYTES = 65_536
 
@@ -64,6 +67,49 @@ def test_a_chunked_body_over_the_limit_is_refused(service: Running) -> None:
 def test_an_unfinished_body_times_out(service: Running) -> None:
     """A body that is not complete in time is answered with 408, and the connection closes."""
     assert_problem(service.exchange(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"), 408)
+
+
+CHUNKED = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# uvicorn answers, or drops, these itself.
+@pytest.mark.parametrize("service", ["granian"], indirect=True)
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(CHUNKED + b"zz\r\nabc\r\n0\r\n\r\n", id="no size"),
+        pytest.param(CHUNKED + b"1" + b"0" * 16 + b"\r\nabc\r\n0\r\n\r\n", id="size past 64 bits"),
+        pytest.param(CHUNKED + b"3\nabc\n0\n\n", id="bare LF"),
+        pytest.param(CHUNKED + b"3\r\nabcde\r\n0\r\n\r\n", id="chunk longer than its size"),
+        pytest.param(CHUNKED + b"3;" + b"e" * 40_000 + b"\r\nabc\r\n0\r\n\r\n", id="huge extension"),
+        pytest.param(CHUNKED + b"3\r\nabc\r\n0\r\n" + b"T: x\r\n" * 2000 + b"\r\n", id="many trailers"),
+        pytest.param(CHUNKED + b"5\r\nab", id="half a chunk"),
+        pytest.param(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", id="3 bytes of 10"),
+    ],
+)
+def test_a_malformed_body_is_a_400(service: Running, request_bytes: bytes) -> None:
+    """A body that cannot be decoded, or that the client ends halfway, is answered with 400, and logged as that."""
+    logged = service.log.count("DEBUG api.server POST /length 400 ")
+    with service.connect() as client:
+        client.sendall(request_bytes)
+        # The server may have answered and left already, with bytes of this unread.
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+        assert_problem(read_to_end(client), 400)
+    until(lambda: service.log.count("DEBUG api.server POST /length 400 ") == logged + 1, "the log line")
+
+
+@pytest.mark.parametrize("method", [b"get", b"Get", b"delete"])
+def test_methods_are_case_sensitive(service: Running, method: bytes) -> None:
+    """A method in small letters is no method: it is answered with 501, and never taken for its capitals."""
+    assert_problem(service.exchange(method + b" /hello HTTP/1.1\r\nHost: x\r\n\r\n"), 501)
+
+
+def test_headers_over_the_limit_are_refused(service: Running) -> None:
+    """Path, query and headers of 60,000 bytes pass; more than 64 KiB get 431, and the connection closes."""
+    head = b"GET /hello?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: %s\r\n\r\n"
+    assert service.exchange(head % (b"q" * 30_000, b"v" * 30_000)).endswith(b"hello")
+    assert_problem(service.exchange(head % (b"q" * 30_000, b"v" * 36_000)), 431)
 
 
 def test_a_path_arrives_raw_and_decoded(service: Running) -> None:

@@ -1,11 +1,13 @@
 """The server as a process: how it starts, stops, replaces what died, and what it logs."""
 
+import asyncio
 import os
+import select
 import signal
 import socket
 import ssl
-import warnings
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.api.small_app import PATIENCE, until
+from api.bodies import Message
+from api.server import AsgiApplication
+from tests.api.small_app import PATIENCE, Failing, until
 from tests.api.small_servers import read_to_end, running, start
 
 
@@ -70,6 +74,31 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """When the parent is killed, its workers free the port at once, finish what they are at, and end."""
+    with running(tmp_path) as service, service.connect() as client:
+        (worker,) = service.workers()
+        ended = os.pidfd_open(worker)
+        client.sendall(b"GET /held/one HTTP/1.1\r\nHost: x\r\n\r\n")
+        service.notes.wait_for("begun-one")
+        service.process.kill()
+        until(lambda: "Stopping worker-1" in service.log, "the worker to notice")
+        with running(tmp_path / "next", port=service.port):
+            service.notes.leave("release")
+            assert read_to_end(client).endswith(b"finished")
+            assert select.select([ended], [], [], PATIENCE)[0]
+        os.close(ended)
+        assert service.notes.read("closed") is not None
+
+
+def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:
+    """SIGTERM ends a server whose worker is still importing the application, without waiting for that."""
+    service = start(tmp_path, HOLD_IMPORT="yes")
+    service.notes.wait_for("importing")
+    assert service.stop() == 0
+    assert "Killing" not in service.log
+
+
 def test_query_strings_are_never_logged(tmp_path: Path) -> None:
     """At the level DEBUG a request logs its method, path, status and time, and no query, header or body."""
     with running(tmp_path) as service:
@@ -78,19 +107,36 @@ def test_query_strings_are_never_logged(tmp_path: Path) -> None:
         assert "secret" not in service.log
 
 
-def test_a_websocket_is_refused(tmp_path: Path) -> None:
-    """A WebSocket handshake gets 403 as long as no surface takes it."""
+@pytest.mark.parametrize(
+    "key", [b"", b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"], ids=["half", "whole"]
+)
+def test_a_websocket_is_a_plain_request(tmp_path: Path, key: bytes) -> None:
+    """As long as no surface takes WebSockets, the application answers a handshake, complete or not, as any request."""
     with running(tmp_path) as service, service.connect() as client:
         client.sendall(
-            b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n"
         )
-        assert client.recv(65_536).startswith(b"HTTP/1.1 403")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 404")
+        until(lambda: "GET /socket 404 " in service.log, "the log line")
+
+
+def test_a_server_with_websockets_is_told_to_refuse() -> None:
+    """Where the server takes a handshake for a WebSocket itself, the adapter closes it before it is accepted."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(AsgiApplication(Failing)({"type": "websocket"}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """Give the files of a certificate for 127.0.0.1 that signs itself, and of its key."""
+    """Return the files of a certificate for 127.0.0.1 that signs itself, and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "doorman")])
     now = datetime.now(UTC)
@@ -102,6 +148,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -119,25 +166,35 @@ def test_tls_is_1_2_at_least(tmp_path: Path, certificate: tuple[Path, Path]) -> 
     try:
         until(lambda: "Started worker-1" in service.log, "the worker")
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            context = trusting(version)
-            with httpx.Client(verify=context, transport=httpx.HTTPTransport(verify=context, retries=5)) as client:
+            context = ssl.create_default_context(cafile=cert)
+            context.minimum_version = context.maximum_version = version
+            with httpx.Client(transport=httpx.HTTPTransport(verify=context, retries=5)) as client:
                 environ = client.get(f"https://127.0.0.1:{service.port}/environ/x").json()
                 assert environ["wsgi.url_scheme"] == "https"
-        with service.connect() as client, pytest.raises(ssl.SSLError, match="ALERT"):
-            trusting(ssl.TLSVersion.TLSv1_1).wrap_socket(client)
+        for version, first in (ssl.TLSVersion.TLSv1_2, SERVER_HELLO), (ssl.TLSVersion.TLSv1_1, PROTOCOL_VERSION_ALERT):
+            with service.connect() as client:
+                client.sendall(client_hello(version))
+                assert client.recv(len(first), socket.MSG_WAITALL) == first
         assert service.stop() == 0
     finally:
         service.process.kill()
         service.process.wait()
 
 
-def trusting(version: ssl.TLSVersion) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    # Without both, the client itself would refuse what the server has to.
-    context.set_ciphers("DEFAULT@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = context.maximum_version = version
-    return context
+SERVER_HELLO = b"\x16\x03\x03"
+PROTOCOL_VERSION_ALERT = b"\x15\x03\x03\x00\x02\x02\x46"
+
+
+def client_hello(version: ssl.TLSVersion) -> bytes:
+    """Return the first message of a client that offers ``version`` and no newer one.
+
+    Python's own client warns of TLS 1.1, or was built without it.
+    """
+    ecdhe_ecdsa_aes128_gcm_sha256 = b"\xc0\x2b"
+    extensions = b"\x00\x0d\x00\x04\x00\x02\x04\x03"  # ecdsa_secp256r1_sha256
+    extensions += b"\x00\x0a\x00\x04\x00\x02\x00\x17"  # secp256r1
+    hello = version.to_bytes(2) + b"random" * 5 + b"__" + b"\x00"  # no session
+    hello += b"\x00\x02" + ecdhe_ecdsa_aes128_gcm_sha256 + b"\x01\x00"  # no compression
+    hello += len(extensions).to_bytes(2) + extensions
+    handshake = b"\x01" + len(hello).to_bytes(3) + hello
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2) + handshake

@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.server import Limits
+from api.serving import HEADER_SECONDS, STALL_SECONDS, STOP_SECONDS
 from tests.api.small_app import until
 from tests.api.small_servers import Running, read_to_end, running
 
@@ -87,6 +89,41 @@ def test_idle_connections_hold_no_one_up(service: Running) -> None:
     with service.connect() as client:
         client.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_to_end(client).endswith(b"hello")
+
+
+# Far more pages than the buffers between the two take, and each too short to be sent in pieces with a deadline.
+PIPELINE = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+
+
+def test_pipeliners_that_read_nothing_are_dropped(tmp_path: Path) -> None:
+    """Clients that ask for page after page and read none hold no one up, and lose their connections in time."""
+    with running(tmp_path, options={"stall_seconds": 2}) as service:
+        sockets = service.sockets()
+        with crowd(service, 20, PIPELINE, receive_buffer=4096) as clients:
+            assert_served(service)
+            until(lambda: service.sockets() <= sockets, "the connections to be closed")
+            assert all(len(read_to_end(client)) < 60_000 * 1000 for client in clients)
+        assert_served(service)
+
+
+def test_pipeliners_that_read_nothing_do_not_keep_a_stop(tmp_path: Path) -> None:
+    """A stop with such clients ends in order, with everything closed, when their time is up."""
+    with (
+        running(tmp_path, options={"stall_seconds": 2}) as service,
+        crowd(service, 20, PIPELINE, receive_buffer=4096),
+    ):
+        answered = 0
+        # That nothing happens any more is no event: no page in a while means that every connection is stuck in one.
+        while answered != (answered := service.log.count("GET /page 200 ")) or not answered:
+            time.sleep(0.2)
+        assert service.stop() == 0
+        assert service.notes.read("closed") is not None
+        assert "Killing" not in service.log
+
+
+def test_clients_have_less_time_than_a_stop() -> None:
+    """What a client may take, for its headers or for what it is sent, is less than what a stop waits for."""
+    assert max(HEADER_SECONDS, STALL_SECONDS, Limits().piece_seconds) < STOP_SECONDS
 
 
 def test_a_full_queue_is_refused(tmp_path: Path) -> None:
