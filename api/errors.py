@@ -57,6 +57,11 @@ def _unavailable(error: errors.UnavailableError) -> Response:
     return problem(503, "The service cannot answer now; try again.", {"Retry-After": str(error.retry_after)})
 
 
+def _corrupt(error: errors.CorruptRecordError) -> Response:
+    logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
+    return problem(500, "What is stored for this user cannot be read; the log names it.")
+
+
 ANSWERS: Mapping[type[errors.DoormanError], Callable[[Any], Response]] = {
     MissingParametersError: _missing,
     ForeignOriginError: lambda _: problem(
@@ -72,6 +77,7 @@ ANSWERS: Mapping[type[errors.DoormanError], Callable[[Any], Response]] = {
         409, "This is the last enabled admin: it can be neither deleted, demoted nor disabled."
     ),
     errors.UnavailableError: _unavailable,
+    errors.CorruptRecordError: _corrupt,
 }
 
 _DETAILS = {

@@ -71,5 +71,13 @@ class UnavailableError(DoormanError):
         self.retry_after = retry_after
 
 
+class CorruptRecordError(DoormanError):
+    """What the store holds for this user is not what Doorman writes; ``record_id`` is its id as text."""
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(record_id)
+        self.record_id = record_id
+
+
 class SetupError(DoormanError):
     """Doorman cannot start like this. The message is for the operator: what is wrong, and how to mend it."""

@@ -101,7 +101,7 @@ class Store(Protocol):
         """Remove one record; return whether it was there."""
 
     def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
-        """Remove a user's records, of one kind or all; return how many."""
+        """Remove a user's records, of one kind or all, in bounded steps as ``purge`` does; return how many."""
 
     def purge(self, *, now: datetime) -> int:
         """Remove overdue records, in bounded steps that never hold up other writers; return how many."""

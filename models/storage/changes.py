@@ -4,7 +4,7 @@ from models.user import User
 
 # How many users one ``insert`` should carry at the most: 500 keep SQLite's other writers waiting for 30 to 60 ms, and
 # the promise is that nobody does so for over 50.
-INSERT_BATCH = 250
+INSERT_BATCH = 200
 
 
 def require_first_admin(user: User) -> None:

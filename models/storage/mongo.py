@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -17,7 +17,9 @@ from models.storage.mongo_changes import (
     count_admins,
     insert_uncounted,
     insert_users,
+    release_stale_pointers,
     remove_pointers,
+    require_admin,
 )
 from models.storage.mongo_connection import Client, MongoConnection, Transact, make_client
 from models.storage.mongo_documents import (
@@ -29,6 +31,7 @@ from models.storage.mongo_documents import (
     USERS,
     Document,
     email_pointers,
+    is_listed,
     object_id,
     revision_filter,
     token_pointers,
@@ -37,6 +40,8 @@ from models.storage.mongo_documents import (
 )
 from models.storage.mongo_records import MongoRecords
 from models.user import ListedName, OAuth, User, UserGroup
+
+T = TypeVar("T")
 
 
 class MongoStore:
@@ -63,6 +68,7 @@ class MongoStore:
 
     def prepare(self) -> None:
         mongo_schema.refuse_unfit_server(self._connection)
+        mongo_schema.refuse_unfit_collections(self._connection)
         mongo_schema.create(self._connection)
 
     def ping(self) -> None:
@@ -74,7 +80,7 @@ class MongoStore:
 
     def insert(self, users: Sequence[User]) -> None:
         if users:
-            self._connection.transaction(lambda database, session: insert_users(database, session, users))
+            self._change(users, lambda database, session: insert_users(database, session, users))
 
     def insert_first_admin(self, user: User) -> bool:
         require_first_admin(user)
@@ -86,7 +92,7 @@ class MongoStore:
             insert_uncounted(database, session, [user])
             return True
 
-        return self._connection.transaction(insert)
+        return self._change([user], insert)
 
     def has_admin(self) -> bool:
         with self._connection.call() as database:
@@ -112,22 +118,25 @@ class MongoStore:
             return None
         with self._connection.call() as database:
             pointer = database[TOKENS].find_one({"_id": digest})
-            document = None if pointer is None else database[USERS].find_one({"_id": pointer["user_id"]})
-        if document is None or digest not in document["token_digests"]:
-            return None
-        return user_from(document)
+            document = None if pointer is None else database[USERS].find_one({"_id": pointer.get("user_id")})
+        user = None if document is None else user_from(document)
+        return user if user is not None and digest in user.token_digests else None
 
     def replace(self, before: User, after: User) -> None:
         require_same_identity(before, after)
 
+        counted = after.is_guarding_admin - before.is_guarding_admin
+
         def replace(database: Database[Document], session: ClientSession | None) -> None:
+            admins = count_admins(database, session, counted)
             document = database[USERS].find_one_and_replace(
                 revision_filter(before), user_document(after), session=session
             )
             if document is None:
                 raise RevisionMismatchError
             stored = user_from(document)
-            count_admins(database, session, after.is_guarding_admin - stored.is_guarding_admin)
+            difference = after.is_guarding_admin - stored.is_guarding_admin
+            require_admin(database, session, admins, counted=counted, difference=difference)
             if stored.email_key != after.email_key:
                 remove_pointers(database, session, EMAILS, email_pointers(stored))
                 add_pointers(database, session, EMAILS, email_pointers(after), EmailInUseError)
@@ -135,23 +144,21 @@ class MongoStore:
                 remove_pointers(database, session, TOKENS, token_pointers(stored))
                 add_pointers(database, session, TOKENS, token_pointers(after), TokenInUseError)
 
-        if (before.email_key, before.token_digests, before.is_guarding_admin) == (
-            after.email_key,
-            after.token_digests,
-            after.is_guarding_admin,
-        ):
+        if (before.email_key, before.token_digests, counted) == (after.email_key, after.token_digests, 0):
             with self._connection.call() as database:
                 replace(database, None)
         else:
-            self._connection.transaction(replace)
+            self._change([after], replace)
 
     def delete(self, user: User) -> None:
         def delete(database: Database[Document], session: ClientSession | None) -> None:
+            counted = -user.is_guarding_admin
+            admins = count_admins(database, session, counted)
             document = database[USERS].find_one_and_delete(revision_filter(user), session=session)
             if document is None:
                 raise RevisionMismatchError
             stored = user_from(document)
-            count_admins(database, session, -stored.is_guarding_admin)
+            require_admin(database, session, admins, counted=counted, difference=-stored.is_guarding_admin)
             remove_pointers(database, session, EMAILS, email_pointers(stored))
             remove_pointers(database, session, TOKENS, token_pointers(stored))
             database[RECORDS].delete_many({"user_id": stored.id}, session=session)
@@ -170,21 +177,29 @@ class MongoStore:
         keys = key_range(after=after, prefix=prefix)
         if keys is None or limit < 1:
             return []
-        wanted: Document = {"oauth": oauth, "name_key": {"$gte": keys.low}}
+        # Comparing with a text leaves out what is none, as other programs may have put in.
+        wanted: Document = {"oauth": oauth, "name_key": {"$gte": keys.low}, "user_name": {"$gte": ""}}
         if keys.high is not None:
             wanted["name_key"]["$lt"] = keys.high
         if user_group is not None:
             wanted["user_group"] = user_group
-        with self._connection.call() as database:
-            names = (
-                database[USERS]
-                .find(wanted, {"_id": 0, "name_key": 1, "user_name": 1})
-                .hint(mongo_schema.LISTED if user_group is None else mongo_schema.LISTED_BY_GROUP)
-                .sort("name_key")
-                .limit(limit)
-                .batch_size(limit)
-            )
-            return [ListedName(name["name_key"], name["user_name"]) for name in names]
+        index = mongo_schema.LISTED if user_group is None else mongo_schema.LISTED_BY_GROUP
+        more = 0
+        while True:
+            with self._connection.call() as database:
+                rows = list(
+                    database[USERS]
+                    .find(wanted, {"_id": 0, "name_key": 1, "user_name": 1})
+                    .hint(index)
+                    .sort("name_key")
+                    .limit(limit + more)
+                    .batch_size(limit + more)
+                )
+            names = [ListedName(row["name_key"], row["user_name"]) for row in rows if is_listed(row)]
+            if len(names) >= limit or len(rows) < limit + more:
+                return names[:limit]
+            # Rows that are no names, which the query cannot tell by the index: more of them may follow.
+            more += 2 * (len(rows) - len(names))
 
     def put_record(self, record: Record, *, now: datetime) -> None:
         self._records.put(record, now=now)
@@ -203,3 +218,18 @@ class MongoStore:
 
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
         return self._records.adopt_key_id(key_id, known=known)
+
+    def _change(self, users: Sequence[User], work: Callable[[Database[Document], ClientSession | None], T]) -> T:
+        """Run ``work`` in a transaction; again if only stale pointers say that what ``users`` are to have is taken."""
+        try:
+            return self._connection.transaction(work)
+        except (EmailInUseError, TokenInUseError) as error:
+            taken = error
+
+        def work_again(database: Database[Document], session: ClientSession | None) -> T:
+            # The server has ended the first transaction with the duplicate, so the pointers go in the second one.
+            if not release_stale_pointers(database, session, users):
+                raise taken
+            return work(database, session)
+
+        return self._connection.transaction(work_again)

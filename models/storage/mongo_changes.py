@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -28,8 +29,8 @@ from models.user import User
 
 
 def insert_users(database: Database[Document], session: ClientSession | None, users: Sequence[User]) -> None:
-    insert_uncounted(database, session, users)
     count_admins(database, session, sum(user.is_guarding_admin for user in users))
+    insert_uncounted(database, session, users)
 
 
 def insert_uncounted(database: Database[Document], session: ClientSession | None, users: Sequence[User]) -> None:
@@ -61,16 +62,50 @@ def remove_pointers(
         database[collection].delete_one(pointer, session=session)
 
 
-def count_admins(database: Database[Document], session: ClientSession | None, difference: int) -> None:
-    """Change the guard's count, as the last admin's removal must not, in the transaction that changes the admins.
+def release_stale_pointers(database: Database[Document], session: ClientSession | None, users: Sequence[User]) -> bool:
+    """Remove the pointers to these users' addresses and tokens that lead to users who do not have them, or are gone.
 
-    Two who each remove the other both write this one document, so that the server lets only one of them.
+    Doorman leaves none, but other programs that delete users do. Return whether there were any.
+    """
+    released = False
+    for collection, field, pointers in (
+        (EMAILS, "email_key", [pointer["_id"] for user in users for pointer in email_pointers(user)]),
+        (TOKENS, "token_digests", [pointer["_id"] for user in users for pointer in token_pointers(user)]),
+    ):
+        for pointer in database[collection].find({"_id": {"$in": pointers}}, session=session):
+            holder = {"_id": pointer.get("user_id"), field: pointer["_id"]}
+            if database[USERS].find_one(holder, {"_id": 1}, session=session) is None:
+                database[collection].delete_one({"_id": pointer["_id"]}, session=session)
+                released = True
+    return released
+
+
+def count_admins(database: Database[Document], session: ClientSession | None, difference: int) -> int:
+    """Change the guard's count in the transaction that changes the admins, and return it (1 if it does not change).
+
+    Two who each remove the other both write this one document, so that the server lets only one of them. It comes
+    first in a transaction, since whoever meets another there has done nothing in vain. Whether the count may be what it
+    has become is asked later (``require_admin``): a user who has changed meanwhile is the error that comes first.
     """
     if difference == 0:
-        return
-    wanted: Document = {"_id": ADMINS} if difference > 0 else {"_id": ADMINS, "n": {"$gt": 1}}
-    guard = database[GUARD].update_one(wanted, {"$inc": {"n": difference}}, session=session)
-    if guard.matched_count == 0:
-        if difference < 0:
-            raise LastAdminError
+        return 1
+    guard = database[GUARD].find_one_and_update(
+        {"_id": ADMINS}, {"$inc": {"n": difference}}, return_document=ReturnDocument.AFTER, session=session
+    )
+    if guard is None:
         raise UnavailableError("the database was not prepared: its count of admins is missing")
+    count: int = guard["n"]
+    return count
+
+
+def require_admin(
+    database: Database[Document], session: ClientSession | None, count: int, *, counted: int, difference: int
+) -> None:
+    """Raise ``LastAdminError`` if ``difference`` leaves none.
+
+    ``count`` is after ``counted``, which went by what the caller knew of the user, and not by what was stored.
+    """
+    if counted != difference:
+        count = count_admins(database, session, difference - counted)
+    if difference < 0 and count < 1:
+        raise LastAdminError

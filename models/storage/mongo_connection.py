@@ -1,13 +1,16 @@
 """How this process reaches MongoDB: the client and its time limits, transactions, and the driver's errors."""
 
+import logging
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC
 from typing import Any, Protocol, TypeVar
 
 import pymongo
+from bson.errors import InvalidDocument, InvalidStringData
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -17,6 +20,8 @@ from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
     InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
 )
@@ -31,6 +36,8 @@ Document = dict[str, Any]
 Client = MongoClient[Document]
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 _DUPLICATE_KEY = 11000
 _DURABLE = WriteConcern(w="majority", j=True)
 
@@ -38,7 +45,9 @@ CALL_LIMIT = 3.0  # seconds for one call of the store, all its commands and retr
 _SELECTION_LIMIT = 2.0  # seconds of these to wait for a primary: longer than an election that goes well
 _RETRY_PAUSE = 0.5  # seconds in which nobody tries again after a failure to reach the server
 _LEAVE_LIMIT = 1.0  # seconds
-_POOL_SIZE = 50
+_PING_LIMIT = 0.5  # seconds for a command that no document can hold up
+_POOL_SIZE = 100  # more than there may be threads
+_MOST_ABANDONED = 1000
 
 
 class Transact(Protocol):
@@ -60,6 +69,9 @@ def make_client(url: str) -> Client:
                 document_class=dict,
                 tz_aware=True,
                 tzinfo=UTC,
+                # What other programs wrote need not be a time or a text that Python can hold: it is looked at later.
+                datetime_conversion="DATETIME_AUTO",
+                unicode_decode_error_handler="replace",
                 uuidRepresentation="standard",
                 w="majority",
                 journal=True,
@@ -85,12 +97,13 @@ class Transactions:
     for a minute. So the ids of such sessions are added to ``abandoned``, to be killed when the server answers again.
     """
 
-    def __init__(self, abandoned: list[Document]) -> None:
+    def __init__(self, abandoned: deque[Document]) -> None:
         self._abandoned = abandoned
 
     def __call__(self, client: Client, work: Callable[[ClientSession | None], T]) -> T:
-        with client.start_session() as session:
-            session_id = dict(session.session_id)
+        with ExitStack() as end:
+            session = client.start_session()
+            end.callback(session.end_session)
             try:
                 return session.with_transaction(
                     work,
@@ -99,8 +112,10 @@ class Transactions:
                     read_preference=ReadPreference.PRIMARY,
                 )
             except PyMongoError as error:
-                if error.timeout or _is_lost(error):
-                    self._abandoned.append(session_id)
+                if error.timeout or _connection_failure(error) is not None:
+                    self._abandoned.append(dict(session.session_id))
+                    # The driver uses the id of a session that was ended for another one, which must not be killed.
+                    end.pop_all()
                 raise
 
 
@@ -125,7 +140,8 @@ class MongoConnection:
     ) -> None:
         self._links = {os.getpid(): _Link(client)}
         self.database_name = database_name
-        self._abandoned: list[Document] = []
+        self._abandoned: deque[Document] = deque(maxlen=_MOST_ABANDONED)
+        self._may_kill = True
         self._transact: Transact = transact or Transactions(self._abandoned)
         self._renew = renew
 
@@ -134,22 +150,28 @@ class MongoConnection:
         """Lend the database for one call, which has ``limit`` seconds in all."""
         link = self._link()
         link.outage.refuse_or_try()
+        lost = False
         try:
             with pymongo.timeout(limit):
                 self._kill_abandoned(link.client)
                 yield link.client[self.database_name]
         except PyMongoError as error:
-            link.outage.note(lost=_is_lost(error))
-            raise UnavailableError(f"MongoDB: {type(error).__name__}: {error}") from error
-        except DoormanError:
-            link.outage.note(lost=False)
-            raise
-        link.outage.note(lost=False)
+            lost = _has_lost_server(error, link.client)
+            raise UnavailableError(f"MongoDB: {_told(error)}") from error
+        except (InvalidDocument, InvalidStringData, UnicodeEncodeError, OverflowError) as error:
+            raise ValueError("a text or a number that no store can hold") from error
+        finally:
+            link.outage.note(lost=lost)
 
     def transaction(self, work: Callable[[Database[Document], ClientSession | None], T]) -> T:
         """Run ``work`` so that all of it happens or none. It may run more than once; it may raise the core's errors."""
         with self.call() as database:
             return self._transact(self._link().client, lambda session: work(database, session))
+
+    def has_uninitiated_server(self) -> bool:
+        """Tell whether a server that was found is to be in a replica set which nobody has initiated."""
+        servers = self._link().client.topology_description.server_descriptions().values()
+        return any(server.server_type_name == "RSGhost" for server in servers)
 
     def close(self) -> None:
         # The driver takes leave of the server, which may not be listening.
@@ -157,16 +179,22 @@ class MongoConnection:
             self._link().client.close()
 
     def _kill_abandoned(self, client: Client) -> None:
+        """End the transactions that were left open. Not the caller's business: it fails in silence."""
         sessions: list[Document] = []
         while self._abandoned:
             with suppress(IndexError):  # Another thread may have taken the last one.
                 sessions.append(self._abandoned.pop())
-        if sessions:
-            try:
+        if not sessions:
+            return
+        try:
+            with pymongo.timeout(_PING_LIMIT):
                 client.admin.command("killSessions", sessions)
-            except PyMongoError:
-                self._abandoned.extend(sessions)
-                raise
+        except OperationFailure as error:
+            if self._may_kill:
+                logger.warning("MongoDB ends abandoned transactions only after a minute: %s", _told(error))
+            self._may_kill = False
+        except PyMongoError:
+            self._abandoned.extend(sessions)
 
     def _link(self) -> _Link:
         """Return this process's own: a forked child must not use its parent's sockets, nor wait for its locks."""
@@ -180,13 +208,33 @@ class MongoConnection:
         return link
 
 
-def _is_lost(error: BaseException) -> bool:
-    """Tell whether the server could not be reached; a transaction's time-out has the reason as its cause."""
-    if isinstance(error, WaitQueueTimeoutError):
-        return False  # A full pool says nothing about the server.
-    if isinstance(error, ConnectionFailure):
-        return True
-    return error.__cause__ is not None and _is_lost(error.__cause__)
+def _connection_failure(error: BaseException | None) -> ConnectionFailure | None:
+    """Return the failure to reach the server that is behind ``error``: a transaction's time-out has it as its cause."""
+    while error is not None and not isinstance(error, ConnectionFailure):
+        error = error.__cause__
+    return error
+
+
+def _has_lost_server(error: PyMongoError, client: Client) -> bool:
+    failure = _connection_failure(error)
+    if failure is None and not error.timeout:
+        return False
+    if failure is None or isinstance(failure, NetworkTimeout | WaitQueueTimeoutError):
+        # That one command took too long, or found no connection, says nothing: a document may be held by others.
+        try:
+            with pymongo.timeout(_PING_LIMIT):
+                client.admin.command("ping")
+        except PyMongoError:
+            return True
+        return False
+    return True
+
+
+def _told(error: PyMongoError) -> str:
+    """Describe the error without what the server says of a command, which may quote the documents."""
+    if isinstance(error, OperationFailure):
+        return f"{type(error).__name__} {error.code}"
+    return f"{type(error).__name__}: {error}"
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from bson.objectid import ObjectId
 
+from models.errors import CorruptRecordError
 from models.records import Record
-from models.user import User
+from models.storage.keyset import is_storable
+from models.user import USER_GROUPS, User
 
 Document = dict[str, Any]
 
@@ -28,6 +31,42 @@ _FIELDS = tuple(field.name for field in fields(User) if field.name != "id")
 _MICROSECONDS_PER_MILLISECOND = 1000
 
 
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and is_storable(value)
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or is_text(value)
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, datetime)
+
+
+# What each field of a user must be. Other programs may write to the collection as well, and not all of them know.
+_RULES: dict[str, Callable[[Any], bool]] = {
+    "user_name": is_text,
+    "name_key": is_text,
+    "oauth": lambda value: is_whole(value) and value in {0, 1},
+    "password_hash": _is_text_or_none,
+    "token_hash": is_text,
+    "token_digests": lambda value: isinstance(value, list) and all(map(is_text, value)),
+    "name": _is_text_or_none,
+    "email": _is_text_or_none,
+    "email_key": _is_text_or_none,
+    "user_group": lambda value: isinstance(value, str) and value in USER_GROUPS,
+    "disabled": lambda value: isinstance(value, bool),
+    "epoch": is_whole,
+    "revision": is_whole,
+    "created_at": _is_moment,
+    "updated_at": _is_moment,
+}
+
+
 def object_id(user_id: str) -> ObjectId | None:
     """Return the id as MongoDB keeps it, or ``None`` for a string that no user's id can be."""
     return ObjectId(user_id) if _OBJECT_ID.fullmatch(user_id) else None
@@ -41,9 +80,18 @@ def user_document(user: User) -> Document:
 
 
 def user_from(document: Document) -> User:
+    """Build the user from its document. Raises ``CorruptRecordError`` when that is not one that Doorman wrote."""
+    is_sound = all(name in document and rule(document[name]) for name, rule in _RULES.items())
+    if not (is_sound and isinstance(document["_id"], ObjectId)):
+        raise CorruptRecordError(str(document["_id"]))
     values = {name: document[name] for name in _FIELDS}
     values["token_digests"] = tuple(values["token_digests"])
     return User(id=str(document["_id"]), **values)
+
+
+def is_listed(row: Document) -> bool:
+    """Tell whether a row of a list has what a list shows."""
+    return is_text(row.get("name_key")) and is_text(row.get("user_name"))
 
 
 def revision_filter(user: User) -> Document:

@@ -1,5 +1,7 @@
 """The collections and indexes that Doorman needs in MongoDB, and the refusal of servers that cannot serve it."""
 
+import logging
+
 from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -7,7 +9,9 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from models.errors import SetupError, UnavailableError
 from models.storage.mongo_connection import MongoConnection
-from models.storage.mongo_documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document
+from models.storage.mongo_documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document, is_whole
+
+logger = logging.getLogger(__name__)
 
 LISTED = "listed"
 LISTED_BY_GROUP = "listed_by_group"
@@ -32,6 +36,10 @@ _INDEXES: dict[str, list[IndexModel]] = {
     GUARD: [],
     META: [],
 }
+_NOT_INITIATED = (
+    "this mongod was started with --replSet, but its replica set was not initiated. Run once: mongosh --eval"
+    " 'rs.initiate()'"
+)
 _INDEXING_LIMIT = 600.0  # seconds: an upgrade may add an index to millions of users
 _NAMESPACE_EXISTS = 48
 _REFUSED_CODES = (
@@ -55,6 +63,8 @@ def refuse_unfit_server(connection: MongoConnection) -> None:
     try:
         with connection.call() as database:
             hello = database.client.admin.command("hello")
+            if hello.get("isreplicaset"):
+                raise SetupError(_NOT_INITIATED)
             database[GUARD].find_one({"_id": ADMINS})
     except UnavailableError as error:
         if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in _REFUSED_CODES:
@@ -62,6 +72,8 @@ def refuse_unfit_server(connection: MongoConnection) -> None:
                 f"MongoDB refuses the user of DATABASE_URL for the database {connection.database_name}: see that its"
                 " name and password are right, and that it has the role readWrite there."
             ) from error
+        if connection.has_uninitiated_server():
+            raise SetupError(_NOT_INITIATED) from error
         raise
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise SetupError(
@@ -70,8 +82,21 @@ def refuse_unfit_server(connection: MongoConnection) -> None:
         )
 
 
+def refuse_unfit_collections(connection: MongoConnection) -> None:
+    """Raise ``SetupError`` for one that compares in its own way, forgets by itself, or does not keep documents."""
+    with connection.call() as database:
+        for found in database.list_collections(filter={"name": {"$in": list(_INDEXES)}}):
+            options = found.get("options", {})
+            oddities = [name for name in ("collation", "capped", "timeseries", "viewOn") if options.get(name)]
+            if oddities:
+                raise SetupError(
+                    f"the collection {database.name}.{found['name']} was made with {', '.join(oddities)}, and cannot"
+                    " serve like that: rename or drop it, or use another database."
+                )
+
+
 def create(connection: MongoConnection) -> None:
-    """Create what is missing; idempotent, and safe when many processes do it at once."""
+    """Create what is missing, and count the admins; idempotent, and safe when many processes do it at once."""
     with connection.call(limit=_INDEXING_LIMIT) as database:
         # Transactions that make a collection get in each other's way, so all are made here.
         existing = database.list_collection_names()
@@ -80,9 +105,7 @@ def create(connection: MongoConnection) -> None:
                 _create_collection(database, name)
             if indexes:
                 _create_indexes(database, name, indexes)
-        guarded = database[GUARD].find_one({"_id": ADMINS}) is not None
-    if not guarded:
-        _create_guard(connection)
+    _count_admins(connection)
 
 
 def _create_collection(database: Database[Document], name: str) -> None:
@@ -106,16 +129,20 @@ def _create_indexes(database: Database[Document], name: str, indexes: list[Index
         ) from error
 
 
-def _create_guard(connection: MongoConnection) -> None:
-    """Count the guarding admins into the guard document.
+def _count_admins(connection: MongoConnection) -> None:
+    """Count the guarding admins into the guard document, and correct it if other programs have changed any.
 
-    Nobody adds one in between: that takes the guard (``mongo_changes``), which is not there until this is committed.
+    Whoever adds or removes one meanwhile writes the guard as well (``mongo_changes``), so that the server lets only one
+    of the two commit, and has the other look again.
     """
 
-    def count(database: Database[Document], session: ClientSession | None) -> None:
-        # Of two processes here at once, the server lets one commit, and has the other look again.
-        if database[GUARD].find_one({"_id": ADMINS}, session=session) is None:
-            admins = len(list(database[USERS].find(GUARDING, {"_id": 1}, session=session)))
-            database[GUARD].insert_one({"_id": ADMINS, "n": admins}, session=session)
+    def count(database: Database[Document], session: ClientSession | None) -> Document | None:
+        guard: Document | None = database[GUARD].find_one({"_id": ADMINS}, session=session)
+        admins = len(list(database[USERS].find(GUARDING, {"_id": 1}, session=session)))
+        if guard is not None and is_whole(guard.get("n")) and guard["n"] == admins:
+            return None
+        database[GUARD].update_one({"_id": ADMINS}, {"$set": {"n": admins}}, upsert=True, session=session)
+        return guard and {"recorded": guard.get("n"), "counted": admins}
 
-    connection.transaction(count)
+    if corrected := connection.transaction(count):
+        logger.warning("The count of admins was wrong, and has been corrected: %s", corrected)

@@ -12,10 +12,11 @@ from models.errors import (
     UserExistsError,
 )
 from models.records import Record
+from models.storage import sqlite_setup
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import is_storable, key_range
 from models.storage.sqlite_database import Connection, Database, conflict_raises
-from models.storage.sqlite_records import SqliteRecords, delete_records_of_user
+from models.storage.sqlite_records import DELETE_STEP, SqliteRecords, delete_some_records
 from models.storage.sqlite_schema import COLUMNS, user_from, user_row
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -38,12 +39,12 @@ class SqliteStore:
     ``patience`` is in seconds: how long a call waits for others to write before it raises ``UnavailableError``.
     """
 
-    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
+    def __init__(self, path: Path, *, patience: float = 3.0) -> None:
         self._database = Database(path, patience=patience)
         self._records = SqliteRecords(self._database)
 
     def prepare(self) -> None:
-        self._database.prepare()
+        sqlite_setup.prepare(self._database)
 
     def ping(self) -> None:
         with self._database.reading() as connection:
@@ -94,14 +95,22 @@ class SqliteStore:
                 _add_tokens(connection, [after])
 
     def delete(self, user: User) -> None:
+        # Each turn removes some records, and the one that removes the last of them removes the user as well.
+        while not self._delete_in_part(user):
+            pass
+
+    def _delete_in_part(self, user: User) -> bool:
+        """Remove some of the user's records, or the rest of them with the user; return whether the user is gone."""
         with self._database.writing() as connection:
             stored = _expect(connection, user)
             if stored.is_guarding_admin:
                 _require_other_admin(connection, stored)
+            if delete_some_records(connection, stored.id) == DELETE_STEP:
+                return False
             _remove_email(connection, stored)
             _remove_tokens(connection, stored)
-            delete_records_of_user(connection, stored.id)
             connection.execute("DELETE FROM users WHERE id = ?", (stored.id,))
+            return True
 
     def list_names(
         self,

@@ -3,170 +3,194 @@
 The sole importer of ``sqlite3``; no exception of its gets out.
 """
 
-import os
+import math
 import sqlite3
-import threading
-import weakref
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.errors import DoormanError, SetupError, UnavailableError
-from models.storage import sqlite_schema
+from models.storage.outage import Outage
+from models.storage.sqlite_file import FileId, file_id, log_id, log_size, make_directory, make_file, set_log_aside
+from models.storage.sqlite_handles import Handle, Handles
 from models.storage.sqlite_lock import WriterQueue
+from models.storage.sqlite_schema import APPLICATION_ID, VERSION
 
 Connection = sqlite3.Connection
+SQLITE_VERSION = sqlite3.sqlite_version_info
 
-_OLDEST_SQLITE = (3, 37, 0)  # the first that has STRICT tables
 # KiB for each thread's connection. The system caches the file too, once for all of them; with 16 MiB a list of a
 # million names, whose pages any thread may read, cost the process 59 MB.
 _CACHE_SIZE = 512
+_READ_PATIENCE = 1.0  # seconds: readers wait for nobody but one who repairs the log after a crash
+_PAUSE = 0.5  # seconds in which no writer tries again after one that could not get its turn
+_LOG_STEP = 16 << 20  # bytes of the write-ahead log after which it is emptied, and what is kept of its file
+_LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
+_LONGEST_LOG_PATIENCE = 1.0
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-
-
-class _Handle:
-    """One thread's connection, open or not. The lock is held while it is in use, so that others close it in between."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.connection: Connection | None = None
-
-    def close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-    def __del__(self) -> None:
-        # Runs when the thread has ended, since nothing but its thread-local storage refers to a handle strongly.
-        self.close()
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class Database:
     def __init__(self, path: Path, *, patience: float) -> None:
-        self._path = path.absolute()
+        self.path = path.resolve()  # A link has no lock file of its own, nor a log.
+        self._name = str(self.path)
         self._patience = patience
-        self._queue = WriterQueue(Path(f"{self._path}.lock"), patience=patience)
-        self._local = threading.local()
-        self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
-        self._handles_lock = threading.Lock()
-        _databases.add(self)
+        self._queue = WriterQueue(Path(f"{self.path}.lock"))
+        self._outage = Outage(pause=_PAUSE, patience=patience)
+        self._file: FileId | None = None
+        self._log: FileId | None = None
+        self._empty_log_at = _LOG_STEP
+        self._handles = Handles[Connection]()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend this thread's connection, outside any transaction."""
-        handle = self._handle()
-        with handle.lock, _translated():
+        handle = self._handles.own()
+        with handle.lock, _translated(handle):
+            self._see_which_file(time.monotonic() + self._patience)
             yield self._open(handle)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Lend this thread's connection inside a transaction that no other writer runs beside.
 
-        It is committed, to the disk, at the end; whatever is raised undoes it all.
+        It is committed, to the disk, at the end; whatever is raised undoes it all. Whoever has waited in vain makes the
+        others fail at once for a while, so that waiting writers do not hold all the threads that could be reading.
         """
-        handle = self._handle()
-        with handle.lock, self._queue.turn(), _translated():
-            connection = self._open(handle)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # Some failures (a full disk) have rolled back already; what is raised is what went wrong first.
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+        self._outage.refuse_or_try()
+        handle = self._handles.own()
+        deadline = time.monotonic() + self._patience
+        begun = False
+        try:
+            with handle.lock, _translated(handle):
+                self._see_which_file(deadline)
+                with self._queue.turn(deadline):
+                    connection = self._open(handle)
+                    with _patient(connection, deadline):
+                        connection.execute("BEGIN IMMEDIATE")
+                        begun = True
+                        with _undone_if_raised(connection):
+                            yield connection
+                            self._require_file(handle.file)
+                            connection.execute("COMMIT")
+                        self._bound_log(connection)
+        finally:
+            self._outage.note(lost=not begun and time.monotonic() >= deadline)
 
-    def prepare(self) -> None:
-        """Create the file, its directory and its tables where they are missing.
+    @contextmanager
+    def preparing(self) -> Iterator[Connection]:
+        """Create the file and its directory if they are missing, and lend a connection in the writer's turn.
 
         Raises ``SetupError`` when this place or this file cannot be used, ``UnavailableError`` when it is locked for
         too long.
         """
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            raise SetupError(f"SQLite {sqlite3.sqlite_version} is too old: Doorman needs 3.37 or later")
+        handle = self._handles.own()
         try:
-            _make_file(self._path)
+            make_directory(self.path)
+            self._queue.make()
+            deadline = time.monotonic() + self._patience
+            with handle.lock, self._queue.turn(deadline):
+                if make_file(self.path):
+                    set_log_aside(self._name)
+                self._adopt_file()
+                connection = self._open(handle, is_prepared=False)
+                with _patient(connection, deadline):
+                    yield connection
+                self._log = log_id(self._name)
         except OSError as error:
-            raise SetupError(
-                f"{self._path} cannot be used as the database: {error.strerror}. Name a file that Doorman may write."
-            ) from error
-        handle = self._handle()
-        try:
-            with handle.lock, self._queue.turn():
-                self._create_tables(self._open(handle))
+            raise self._unusable(error.strerror) from error
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            handle.close()
+            if _code(error) in _BUSY:
                 raise UnavailableError(f"the database is locked: {error}") from error
-            raise SetupError(
-                f"{self._path} cannot be used as the database: {error}. Name a new file, or one that Doorman made."
-            ) from error
+            raise self._unusable(error) from error
 
     def close(self) -> None:
-        with self._all_idle():
+        with self._handles.all_idle():
             pass
 
-    def _create_tables(self, connection: Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > sqlite_schema.VERSION:
-            raise SetupError(
-                f"{self._path} was written by a newer Doorman (schema {version}, this one knows"
-                f" {sqlite_schema.VERSION}): start that version, or restore the copy made before the upgrade."
-            )
-        if version == 0:
-            if connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").fetchone()[0]:
-                raise SetupError(f"{self._path} belongs to another program: name a file that Doorman may make.")
-            journal_mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if journal_mode != "wal":  # pragma: no cover  # No test has such a file system.
-                raise SetupError(f"{self._path} is on a file system without shared memory: name a local file.")
-            try:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {sqlite_schema.TABLES} PRAGMA user_version = {sqlite_schema.VERSION}; COMMIT;"
-                )
-            except sqlite3.Error:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-        # A write of nothing, so that a file or directory that can only be read is found now, not at the first login.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA user_version = {sqlite_schema.VERSION}")
-        connection.execute("COMMIT")
+    def _unusable(self, reason: object) -> SetupError:
+        return SetupError(
+            f"{self.path} cannot be used as the database: {reason}. Name a new file, or one that Doorman made."
+        )
 
-    def _handle(self) -> _Handle:
-        handle: _Handle | None = getattr(self._local, "handle", None)
-        if handle is None:
-            handle = self._local.handle = _Handle()
-            with self._handles_lock:
-                self._handles.add(handle)
-        return handle
+    def _see_which_file(self, deadline: float) -> None:
+        """Notice that another file is at the path than before: what is written to a removed one is lost."""
+        found = file_id(self._name)
+        if self._file is None:
+            self._file = found
+        elif found != self._file:
+            with self._queue.turn(deadline):
+                self._adopt_file()
 
-    def _open(self, handle: _Handle) -> Connection:
+    def _adopt_file(self) -> None:
+        """Take the file at the path for the database. Done in turn, so that of several processes one moves the log."""
+        found = file_id(self._name)
+        if self._file not in (None, found) and self._log is not None and log_id(self._name) == self._log:
+            set_log_aside(self._name)
+        self._file = found
+
+    def _require_file(self, file: FileId | None) -> None:
+        if file_id(self._name) != file:
+            raise UnavailableError("the database file was replaced just now")
+
+    def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
+        file = self._file
+        self._require_file(file)
+        if handle.file != file:
+            handle.close()
         if handle.connection is None:
-            # Other threads close connections (``_all_idle``), but never use them.
-            connection = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=rw",
-                uri=True,
-                timeout=self._patience,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
-            except sqlite3.Error:
-                connection.close()
-                raise
-            handle.connection = connection
+            handle.connection, handle.file = self._connect(is_prepared=is_prepared), file
+            self._log = log_id(self._name)
         return handle.connection
 
-    @contextmanager
-    def _all_idle(self) -> Iterator[None]:
-        """Wait until no thread is in a call, close every connection, and keep the others out for the while."""
-        with self._handles_lock, ExitStack() as held:
-            for handle in list(self._handles):
-                held.enter_context(handle.lock)
-                handle.close()
-            yield
+    def _connect(self, *, is_prepared: bool) -> Connection:
+        # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.
+        if is_prepared and self.path.stat().st_size == 0:
+            raise UnavailableError("the database file is empty")
+        # Other threads close connections (``Handles.all_idle``), but never use them.
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=_READ_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_STEP}")
+            if is_prepared:
+                _require_prepared(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _bound_log(self, connection: Connection) -> None:
+        """Empty the log when it has grown: SQLite itself does so only when nobody happens to be reading."""
+        size = log_size(self._name)
+        if size < self._empty_log_at:
+            return
+        _set_patience(connection, min(size / _LOG_STEP * _LOG_PATIENCE, _LONGEST_LOG_PATIENCE))
+        with suppress(sqlite3.Error):
+            [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Who reads for very long must not make every write wait: the next try is a step later.
+            self._empty_log_at = size + _LOG_STEP if is_busy else _LOG_STEP
+
+
+def stamp(connection: Connection) -> tuple[int, int]:
+    """Return whose file it is, and the version of its schema."""
+    [application_id] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    return application_id, version
+
+
+def _require_prepared(connection: Connection) -> None:
+    if stamp(connection) != (APPLICATION_ID, VERSION):
+        raise UnavailableError("the file at the database's path is not one that this Doorman has prepared")
 
 
 @contextmanager
@@ -181,36 +205,43 @@ def conflict_raises(error: type[DoormanError]) -> Iterator[None]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _undone_if_raised(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # Some failures (a full disk) have rolled back already; what is raised is what went wrong first.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _translated(handle: Handle[Connection]) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if _code(error) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT):
+            # Whatever is wrong with the file, what this connection remembers of it may be wrong as well.
+            handle.close()
         raise UnavailableError(f"SQLite: {error}") from error
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise ValueError("a text or a number that no store can hold") from error
 
 
-def _make_file(path: Path) -> None:
-    """Create the database file for its owner alone (SQLite gives its companions the same mode)."""
-    for directory in reversed(path.parents):
-        if not directory.exists():
-            directory.mkdir(mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code, which the extended ones hold in their lowest byte."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-# SQLite must not be carried across a fork: the child would take the parent's locks for its own, and could then lose the
-# log under its feet. So every connection is closed before, and each side opens its own at its next call.
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_closed_for_fork: list[ExitStack] = []
+@contextmanager
+def _patient(connection: Connection, deadline: float) -> Iterator[None]:
+    """Let SQLite itself wait for what is left of the time to wait for a turn, instead of as long as a reader may."""
+    _set_patience(connection, deadline - time.monotonic())
+    try:
+        yield
+    finally:
+        _set_patience(connection, _READ_PATIENCE)
 
 
-def _before_fork() -> None:
-    stack = ExitStack()
-    for database in list(_databases):
-        stack.enter_context(database._all_idle())  # noqa: SLF001 - This is the class's own module.
-    _closed_for_fork.append(stack)
-
-
-def _after_fork() -> None:
-    _closed_for_fork.pop().close()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def _set_patience(connection: Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {max(1, math.ceil(seconds * 1000))}")

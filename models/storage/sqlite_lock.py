@@ -19,19 +19,22 @@ class WriterQueue:
     """Lets one writer in at a time: a lock for the threads, then an advisory file lock for the processes.
 
     SQLite's own waiting is a poll with growing pauses, in which writers starve; here one thread of each process at the
-    most polls, often. Whoever waits longer than ``patience`` seconds gets ``UnavailableError``, so that a stopped
-    process that holds the lock makes others fail and not hang.
+    most polls, often. Who has waited until its deadline gets ``UnavailableError``, so that a stopped process that holds
+    the lock makes others fail and not hang.
     """
 
-    def __init__(self, path: Path, *, patience: float) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._patience = patience
         self._threads = threading.Lock()
 
+    def make(self) -> None:
+        """Create the lock file. Raises ``OSError``."""
+        os.close(_descriptor(self._path))
+
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        deadline = time.monotonic() + self._patience
-        if not self._threads.acquire(timeout=self._patience):
+    def turn(self, deadline: float) -> Iterator[None]:
+        """Wait for the turn to write until ``deadline``, which is a time of ``time.monotonic``."""
+        if not self._threads.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise UnavailableError("another thread is writing to the database for too long")
         try:
             # The file is opened for each turn: a descriptor that a fork has copied would share its lock with the copy.
@@ -49,9 +52,13 @@ class WriterQueue:
             self._threads.release()
 
 
+def _descriptor(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return _descriptor(path)
     except OSError as error:
         raise UnavailableError(f"the lock file {path} cannot be opened: {error.strerror}") from error
 

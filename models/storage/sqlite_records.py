@@ -1,7 +1,7 @@
 """Expiring records and the key's id in SQLite."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from models.errors import RecordExistsError
@@ -12,15 +12,19 @@ from models.storage.sqlite_schema import milliseconds, moment
 
 FIND = "SELECT expires_at, user_id, epoch, data FROM records WHERE kind = ? AND id = ? AND expires_at > ?"
 DELETE = "DELETE FROM records WHERE kind = ? AND id = ?"
-DELETE_OF_USER = "DELETE FROM records WHERE user_id = ?"
-DELETE_OF_USER_AND_KIND = "DELETE FROM records WHERE user_id = ? AND kind = ?"
-PURGE = "DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE expires_at <= ? LIMIT ?)"
+_DELETE_FOUND = "DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE"
+DELETE_OF_USER = f"{_DELETE_FOUND} user_id = ? LIMIT ?)"
+DELETE_OF_USER_AND_KIND = f"{_DELETE_FOUND} user_id = ? AND kind = ? LIMIT ?)"
+PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
 
-_PURGE_STEP = 500  # records in one transaction: a few milliseconds
+DELETE_STEP = 500  # records in one transaction: a few milliseconds
 
 
-def delete_records_of_user(connection: Connection, user_id: str) -> None:
-    connection.execute(DELETE_OF_USER, (user_id,))
+def delete_some_records(connection: Connection, user_id: str, kind: str | None = None) -> int:
+    """Remove at most ``DELETE_STEP`` of a user's records; return how many."""
+    if kind is None:
+        return connection.execute(DELETE_OF_USER, (user_id, DELETE_STEP)).rowcount
+    return connection.execute(DELETE_OF_USER_AND_KIND, (user_id, kind, DELETE_STEP)).rowcount
 
 
 class SqliteRecords:
@@ -72,18 +76,20 @@ class SqliteRecords:
     def delete_of(self, user_id: str, kind: str | None) -> int:
         if not (is_storable(user_id) and is_storable(kind or "")):
             return 0
-        with self._database.writing() as connection:
-            if kind is None:
-                return connection.execute(DELETE_OF_USER, (user_id,)).rowcount
-            return connection.execute(DELETE_OF_USER_AND_KIND, (user_id, kind)).rowcount
+        return self._in_steps(lambda connection: delete_some_records(connection, user_id, kind))
 
     def purge(self, *, now: datetime) -> int:
+        overdue = (milliseconds(now), DELETE_STEP)
+        return self._in_steps(lambda connection: connection.execute(PURGE, overdue).rowcount)
+
+    def _in_steps(self, delete: Callable[[Connection], int]) -> int:
+        """Delete in one turn after the other until a step is not full, so that other writers get theirs between."""
         total = 0
         while True:
             with self._database.writing() as connection:
-                purged = connection.execute(PURGE, (milliseconds(now), _PURGE_STEP)).rowcount
-            total += purged
-            if purged < _PURGE_STEP:
+                deleted = delete(connection)
+            total += deleted
+            if deleted < DELETE_STEP:
                 return total
 
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:

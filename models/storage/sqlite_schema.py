@@ -8,6 +8,7 @@ from typing import Any
 
 from models.user import User
 
+APPLICATION_ID = 0x646F6F72  # "door": tells the file from other programs' databases
 VERSION = 1
 
 # Addresses and digests have tables of their own, as in MongoDB, so that names are checked for all users of one insert

@@ -10,6 +10,8 @@ import pytest
 
 from api.settings import Settings
 from app import create_core
+from models import accounts
+from models.errors import RevisionMismatchError
 from tests.api.conftest import PASSWORD, Api
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
 
@@ -156,3 +158,15 @@ def test_several_first_starts_make_one_admin(environment: Environment, make_api:
     assert api.get("", (created, ADMIN[1])).get_json() == {"users": [created]}
     for core in cores:
         core.store.close()
+
+
+def test_a_change_that_never_gets_its_turn_is_given_up(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update that others always overtake is answered 503, and does not hold its thread for ever."""
+
+    def overtaken(*_: object) -> None:
+        raise RevisionMismatchError
+
+    monkeypatch.setattr(accounts, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite_api.core.store, "replace", overtaken)
+    answer = sqlite_api.put("/root/update", {"name": "Root"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

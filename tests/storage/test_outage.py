@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, WaitQueueTimeoutError
+from pymongo.client_session import ClientSession
+from pymongo.errors import (
+    BulkWriteError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    WaitQueueTimeoutError,
+)
 
 from models.errors import UnavailableError
 from models.storage import Store, mongo_schema
@@ -17,7 +24,7 @@ from models.storage.mongo_connection import MongoConnection, make_client
 from models.storage.outage import Outage
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, outcome, race
-from tests.storage.stores import NOW, make_user, with_email
+from tests.storage.stores import NOW, Address, make_user, with_email
 
 LIMIT = 5.0  # seconds within which a call must fail
 
@@ -117,24 +124,97 @@ def test_an_outage_refuses_during_the_pause() -> None:
         outage.refuse_or_try()
 
 
-def test_a_full_pool_is_no_outage() -> None:
-    """The call that found no free connection fails, and the next one is let through."""
-    connection = MongoConnection(make_client("mongodb://127.0.0.1:1/"), "doorman")
-    for _ in range(2):
-        with pytest.raises(UnavailableError, match="WaitQueueTimeout"), connection.call():
-            raise WaitQueueTimeoutError("no free connection")
-    connection.close()
+@pytest.fixture
+def connection(mongod_address: Address) -> Iterator[MongoConnection]:
+    with closing(MongoConnection(make_client(mongod_address.place), mongod_address.database)) as connection:
+        yield connection
+
+
+SLOW = [NetworkTimeout("slow"), WaitQueueTimeoutError("no free connection"), ExecutionTimeout("slow", 50)]
+
+
+@pytest.mark.parametrize("error", SLOW, ids=repr)
+def test_a_slow_command_is_no_outage(connection: MongoConnection, error: Exception) -> None:
+    """When the server answers otherwise, one command that took too long makes no other call fail."""
+    with pytest.raises(UnavailableError, match=type(error).__name__), connection.call():
+        raise error
+    with connection.call() as database:
+        database.command("ping")
+
+
+@pytest.mark.parametrize("error", SLOW, ids=repr)
+def test_a_slow_command_of_a_lost_server_is_an_outage(error: Exception) -> None:
+    """When the server does not answer otherwise either, the next call fails at once."""
+    with closing(MongoConnection(make_client("mongodb://127.0.0.1:1/"), "doorman")) as connection:
+        with pytest.raises(UnavailableError, match=type(error).__name__), connection.call():
+            raise error
+        with pytest.raises(UnavailableError, match="a moment ago"), connection.call():
+            pass
+
+
+def test_a_call_that_fails_otherwise_ends_the_try(connection: MongoConnection) -> None:
+    """The one call that may try after an outage lets the others in, whatever is raised in it."""
+    outage = connection._link().outage
+    outage.note(lost=True)
+    outage._retry_at = time.monotonic()
+    with pytest.raises(RuntimeError), connection.call():
+        raise RuntimeError
+    with connection.call() as database:
+        database.command("ping")
+
+
+def test_an_error_quotes_no_document(connection: MongoConnection) -> None:
+    """What the server says of a command, with the documents in it, is not in the message, which is logged."""
+    failure = BulkWriteError({"writeErrors": [{"code": 121, "op": {"password_hash": "secret"}}]})
+    assert "secret" in str(failure)
+    with pytest.raises(UnavailableError, match=r"BulkWriteError 65$"), connection.call():
+        raise failure
 
 
 def test_an_abandoned_transaction_is_remembered_until_it_is_ended() -> None:
-    """When the server does not hear that a session is to end, it is told again at the next call."""
+    """When the server does not hear that a session is to end, it is told again later, and the call goes on."""
     client = MongoClient[dict[str, Any]]("mongodb://127.0.0.1:1/", serverSelectionTimeoutMS=10, connect=False)
     connection = MongoConnection(client, "doorman")
     connection._abandoned.append({"id": "session"})
-    with pytest.raises(UnavailableError, match="ServerSelectionTimeout"), connection.call():
+    with connection.call():
         pass
-    assert connection._abandoned == [{"id": "session"}]
+    assert list(connection._abandoned) == [{"id": "session"}]
     connection.close()
+
+
+def test_a_server_that_will_not_end_transactions_is_no_hindrance(
+    connection: MongoConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls go on when the command is refused; the sessions are forgotten, and it is said once."""
+    for _ in range(2):
+        connection._abandoned.append({"id": "what the server refuses"})
+        with connection.call() as database:
+            database.command("ping")
+        assert not connection._abandoned
+    assert [message.startswith("MongoDB ends abandoned") for message in caplog.messages] == [True]
+    connection._abandoned.extend({"id": number} for number in range(2000))
+    assert len(connection._abandoned) == 1000
+
+
+def test_an_abandoned_session_is_not_used_again(connection: MongoConnection) -> None:
+    """Its id is for the server to end; a transaction that ran under it would be ended as well."""
+    ids: list[Any] = []
+
+    def remember(_: Any, session: ClientSession | None) -> None:
+        assert session is not None
+        ids.append(session.session_id)
+
+    def fail(database: Any, session: ClientSession | None) -> None:
+        remember(database, session)
+        raise ExecutionTimeout("too slow", 50)
+
+    connection.transaction(remember)
+    with pytest.raises(UnavailableError, match=r"ExecutionTimeout 50$"):
+        connection.transaction(fail)
+    assert list(connection._abandoned) == [ids[1]]
+    connection.transaction(remember)
+    assert ids[0] == ids[1] != ids[2]
+    assert not connection._abandoned
 
 
 class Refusing:

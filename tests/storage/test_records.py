@@ -104,3 +104,14 @@ def test_a_purge_goes_on_past_its_first_step(durable_store: Store) -> None:
     for number in range(1001):
         durable_store.put_record(record(str(number)), now=NOW)
     assert durable_store.purge(now=NOW + SECOND) == 1001
+
+
+def test_what_cannot_be_stored_is_the_callers_fault(durable_store: Store) -> None:
+    """A lone surrogate or a number of more than 64 bits raises ValueError, and nothing is stored."""
+    for bad in (make_user("ann", name="\ud800"), make_user("ann", epoch=2**63)):
+        with pytest.raises(ValueError, match="no store can hold"):
+            durable_store.insert([make_user("bob"), bad])
+    assert durable_store.list_names(limit=2) == []
+    for put in (record("\ud800"), record(epoch=2**63)):
+        with pytest.raises(ValueError, match="no store can hold"):
+            durable_store.put_record(put, now=NOW)

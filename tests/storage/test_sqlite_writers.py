@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -41,22 +43,58 @@ def test_a_full_disk_is_unavailable_and_changes_nothing(prepared: Store) -> None
 
 
 def test_a_database_that_another_holds_is_unavailable(prepared: Store, path: Path) -> None:
-    """A writer that does not queue makes others wait no longer than their patience; readers do not wait."""
-    with closing(SqliteStore(path, patience=0.05)) as store, opened(path) as other:
+    """A writer that does not queue makes others wait no longer than their patience, in all; readers do not wait."""
+    with closing(SqliteStore(path, patience=0.4)) as store, opened(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(UnavailableError, match="locked"):
-            store.insert([make_user("ann")])
+        started = time.monotonic()
+        outcomes = race([lambda: store.insert([make_user("ann")])] * 4)
+        assert counted(outcomes) == {UnavailableError: 4}
+        assert 0.4 <= time.monotonic() - started < 0.8
         with pytest.raises(UnavailableError, match="locked"):
             store.prepare()
         assert store.find("ann") is None
         other.execute("ROLLBACK")
+    prepared.insert([make_user("ann")])
+
+
+def test_waits_for_a_turn_and_for_sqlite_add_up(prepared: Store, path: Path) -> None:
+    """Who has got its turn late waits for a writer that does not queue only for the rest of its patience."""
+    queue = WriterQueue(path.with_name(path.name + ".lock"))
+    with closing(SqliteStore(path, patience=1.0)) as store, opened(path) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with queue.turn(started):
+            insert = pool.submit(store.insert, [make_user("ann")])
+            assert not wait([insert], 0.7).done
+        with pytest.raises(UnavailableError, match="locked"):
+            insert.result()
+        assert 1.0 <= time.monotonic() - started < 1.5
+
+
+def test_after_a_wait_in_vain_writers_fail_at_once(
+    prepared: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They leave the threads to the readers for a while; then one tries, and its success lets all write."""
+    with closing(SqliteStore(path, patience=0.05)) as store, opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="locked"):
+            store.insert([make_user("ann")])
+        other.execute("ROLLBACK")
+        outage = store._database._outage
+        assert outage._retry_at is not None
+        assert 0.3 < outage._retry_at - time.monotonic() <= 0.5
+        with pytest.raises(UnavailableError, match="a moment ago"):
+            store.insert([make_user("ann")])
+        assert store.find("ann") is None
+        outage._retry_at = time.monotonic()
         store.insert([make_user("ann")])
+        store.insert([make_user("bob")])
 
 
 def test_a_stopped_writer_makes_others_fail(prepared: Store, path: Path) -> None:
     """Who waits for the file lock, or for the thread that waits for it, gets UnavailableError in the end."""
-    queue = WriterQueue(path.with_name(path.name + ".lock"), patience=5)
-    with closing(SqliteStore(path, patience=0.05)) as store, queue.turn():
+    queue = WriterQueue(path.with_name(path.name + ".lock"))
+    with closing(SqliteStore(path, patience=0.05)) as store, queue.turn(time.monotonic() + 5):
         outcomes = race([lambda: store.insert([make_user("ann")])] * 3)
         assert counted(outcomes) == {UnavailableError: 3}
         assert store.find("ann") is None

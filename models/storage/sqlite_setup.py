@@ -1,0 +1,56 @@
+"""Making a SQLite file Doorman's at its first start, and the refusal of files that are not."""
+
+import re
+
+from models.errors import SetupError
+from models.storage import sqlite_schema
+from models.storage.sqlite_database import SQLITE_VERSION, Connection, Database, stamp
+
+_OLDEST_SQLITE = (3, 37, 0)  # the first that has STRICT tables
+_NAMES = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
+
+
+def prepare(database: Database) -> None:
+    """Create the file, its directory and its tables where they are missing. Raises ``SetupError``."""
+    if SQLITE_VERSION < _OLDEST_SQLITE:
+        raise SetupError(f"SQLite {'.'.join(map(str, SQLITE_VERSION))} is too old: Doorman needs 3.37 or later")
+    with database.preparing() as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+        application_id, version = stamp(connection)
+        is_new = (application_id, version, names) == (0, 0, set())
+        if not is_new:
+            _refuse_unknown(database, application_id, version, names)
+        # Always: a copy that VACUUM INTO made, put in the file's place, has no write-ahead log.
+        [journal_mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if journal_mode != "wal":  # pragma: no cover  # No test has such a file system.
+            raise SetupError(f"{database.path} is on a file system without shared memory: name a local file.")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if is_new:
+                _create_tables(connection)
+            # At the least a write of nothing, so that what can only be read is found now, not at the first login.
+            connection.execute(f"PRAGMA user_version = {sqlite_schema.VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _create_tables(connection: Connection) -> None:
+    for statement in sqlite_schema.TABLES.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
+
+
+def _refuse_unknown(database: Database, application_id: int, version: int, names: set[str]) -> None:
+    if application_id != sqlite_schema.APPLICATION_ID:
+        raise SetupError(f"{database.path} belongs to another program: name a file that Doorman may make.")
+    if version > sqlite_schema.VERSION:
+        raise SetupError(
+            f"{database.path} was written by a newer Doorman (schema {version}, this one knows"
+            f" {sqlite_schema.VERSION}): start that version, or restore the copy made before the upgrade."
+        )
+    if version < 1:
+        raise SetupError(f"{database.path} has a schema that no Doorman made ({version}): restore a copy of it.")
+    if missing := set(_NAMES.findall(sqlite_schema.TABLES)) - names:
+        raise SetupError(f"{database.path} lacks {', '.join(sorted(missing))}: restore a copy of it.")

@@ -1,0 +1,207 @@
+"""A SQLite file that is opened twice, copied, deleted or replaced while Doorman runs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from models.errors import SetupError, UnavailableError
+from models.storage import Store
+from models.storage.sqlite import SqliteStore
+from tests.storage.races import counted, outcome, race
+from tests.storage.stores import Address, make_user, opened
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store]) -> Store:
+    return open_prepared(sqlite_address)
+
+
+PREPARES_TWICE = """
+import sys
+from pathlib import Path
+from models.storage.sqlite import SqliteStore
+from tests.storage.stores import make_user
+
+path = Path(sys.argv[1])
+store = SqliteStore(path)
+store.prepare()
+store.insert([make_user("first")])
+store.prepare()
+SqliteStore(path).prepare()
+print("prepared", flush=True)
+sys.stdin.readline()
+for number in range(50):
+    store.insert([make_user(f"user{number:02}")])
+print("inserted", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_preparing_again_keeps_the_locks(path: Path) -> None:
+    """After a second prepare in a process, another that closes the database does not take its log away."""
+    command = [sys.executable, "-c", PREPARES_TWICE, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "prepared\n"
+        with closing(SqliteStore(path)) as store:
+            store.prepare()
+            assert store.find("first") is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == "inserted\n"
+        writer.kill()
+    with closing(SqliteStore(path)) as store:
+        assert len(store.list_names(limit=100)) == 51
+
+
+def test_a_deleted_file_is_unavailable(prepared: Store, path: Path) -> None:
+    """Nothing is acknowledged that nobody could find again; a new start makes a new database, without the old log."""
+    prepared.insert([make_user("ann")])
+    path.unlink()
+    with pytest.raises(UnavailableError, match="not there"):
+        prepared.insert([make_user("bob")])
+    with pytest.raises(UnavailableError, match="not there"):
+        prepared.find("ann")
+    prepared.prepare()
+    prepared.insert([make_user("cid")])
+    with closing(SqliteStore(path)) as other:
+        assert [row.user_name for row in other.list_names(limit=5)] == ["cid"]
+
+
+def copy_of(path: Path) -> Path:
+    copy = path.with_name("copy.db")
+    with opened(path) as connection:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    return copy
+
+
+def test_a_replaced_file_is_opened_in_every_thread(prepared: Store, path: Path) -> None:
+    """What is in the new file is found, with nothing of the old one's log, and what is written goes there."""
+    prepared.insert([make_user("ann")])
+    copy = copy_of(path)
+    prepared.insert([make_user(f"lost{number}") for number in range(100)])
+    copy.replace(path)
+    assert counted(race([lambda: len(prepared.list_names(limit=200))] * 4)) == {1: 4}
+    prepared.insert([make_user("bob")])
+    assert prepared.find("ann") is not None
+    with opened(path) as connection:
+        assert connection.execute("SELECT user_name FROM users ORDER BY 1").fetchall() == [("ann",), ("bob",)]
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, path: Path) -> None:
+    """A change that would be committed to a file that is gone is undone and reported."""
+    assert isinstance(prepared, SqliteStore)
+    prepared.insert([make_user("ann")])
+    copy = copy_of(path)
+    with pytest.raises(UnavailableError, match="replaced"), prepared._database.writing():
+        copy.replace(path)
+    assert prepared.find("ann") is not None
+
+
+def test_another_file_at_the_place_is_unavailable(prepared: Store, path: Path) -> None:
+    """Neither an empty file nor another program's database is taken for Doorman's, and neither is written to."""
+    prepared.insert([make_user("ann")])
+    copy = copy_of(path)
+    path.unlink()
+    path.touch()
+    with pytest.raises(UnavailableError, match="empty"):
+        prepared.find("ann")
+    path.unlink()
+    with opened(path) as connection:
+        connection.execute("CREATE TABLE users (id)")
+    with pytest.raises(UnavailableError, match="not one that this Doorman has prepared"):
+        prepared.insert([make_user("bob")])
+    copy.replace(path)
+    assert prepared.find("ann") is not None
+
+
+def test_rubbish_is_unavailable_until_it_is_gone(prepared: Store, path: Path) -> None:
+    """Bytes written over the file make calls fail; once the good ones are back, all threads are served again."""
+    users = [make_user(f"user{number:04}", token_hash="x" * 2000) for number in range(800)]
+    for first in range(0, len(users), 200):
+        prepared.insert(users[first : first + 200])
+    with opened(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    good = path.with_name("good.db")
+    # In another process: a descriptor that is closed in this one would take SQLite's locks away.
+    subprocess.run(["cp", path, good], check=True)
+    rubbish = path.with_name("rubbish")
+    rubbish.write_bytes(os.urandom(path.stat().st_size))
+
+    def find_all() -> set[object]:
+        return {outcome(partial(prepared.find, user.name_key)) for user in users}
+
+    overwrite = ["dd", "conv=notrunc", "bs=1M", "status=none", f"of={path}"]
+    subprocess.run([*overwrite, f"if={rubbish}"], check=True)
+    assert UnavailableError in find_all()
+    with pytest.raises(UnavailableError):
+        prepared.insert([make_user("ann")])
+    subprocess.run([*overwrite, f"if={good}"], check=True)
+    assert find_all() == set(users)
+    prepared.insert([make_user("ann")])
+
+
+def test_a_restored_copy_gets_a_log(path: Path) -> None:
+    """A copy made with VACUUM INTO, which has no write-ahead log, has one after prepare."""
+    with closing(SqliteStore(path)) as store:
+        store.prepare()
+        copy = copy_of(path)
+        with opened(copy) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        copy.replace(path)
+        store.prepare()
+        with store._database.reading() as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("PRAGMA user_version = 99", "newer Doorman"),
+        ("PRAGMA user_version = -1", "no Doorman made"),
+        ("PRAGMA user_version = 0", "no Doorman made"),
+        ("PRAGMA application_id = 0", "another program"),
+        ("DROP TABLE records", "lacks records, records_by_expiry, records_of_user"),
+        ("DROP INDEX users_listed", "lacks users_listed"),
+    ],
+)
+def test_a_database_that_is_not_as_it_was_made_is_refused(
+    prepared: Store, path: Path, spoil: str, message: str
+) -> None:
+    """The message says what is wrong, and nothing is changed."""
+    with opened(path) as connection:
+        connection.execute(spoil)
+    with pytest.raises(SetupError, match=message):
+        prepared.prepare()
+    with pytest.raises(SetupError, match=message):
+        prepared.prepare()
+
+
+def test_a_new_file_with_a_version_is_another_programs(path: Path) -> None:
+    """An empty database that somebody has marked as theirs is left alone."""
+    path.parent.mkdir()
+    with opened(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="another program"):
+        store.prepare()
+
+
+def test_a_link_shares_the_lock(prepared: Store, path: Path, tmp_path: Path) -> None:
+    """Who opens the database by a symbolic link waits in the same queue."""
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with closing(SqliteStore(link)) as store:
+        store.prepare()
+        store.insert([make_user("ann")])
+    assert prepared.find("ann") is not None
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith("link")] == ["link.db"]
