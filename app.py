@@ -25,10 +25,10 @@ from models.storage import Store
 def open_store(settings: Settings) -> Store:
     """Make the store that ``DATABASE_URL`` names. Its driver is imported only if it is the one."""
     if settings.sqlite_path is not None:
-        from models.storage.sqlite import SqliteStore  # noqa: PLC0415 - see the docstring
+        from models.storage.sqlite.store import SqliteStore  # noqa: PLC0415 - see the docstring
 
         return SqliteStore(settings.sqlite_path)
-    from models.storage.mongo import MongoStore  # noqa: PLC0415 - see the docstring
+    from models.storage.mongo.store import MongoStore  # noqa: PLC0415 - see the docstring
 
     return MongoStore.connect(settings.database_url.reveal(), settings.database_name)
 

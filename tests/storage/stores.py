@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import mongomock
 from pymongo import MongoClient
 
-from models.storage import Store, mongo_schema
-from models.storage.mongo import MongoStore
-from models.storage.sqlite import SqliteStore
+from models.storage import Store
+from models.storage.mongo import schema as mongo_schema
+from models.storage.mongo.store import MongoStore
+from models.storage.sqlite.store import SqliteStore
 from models.user import User, new_user_id
 
 T = TypeVar("T")

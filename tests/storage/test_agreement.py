@@ -163,7 +163,7 @@ def test_stores_agree_on_random_operations(address: Address, durable_store: Stor
     choice = Choice(seed, model)
     for number in range(OPERATIONS):
         operation = choice.operation()
-        assert outcome(lambda: operation(durable_store)) == outcome(lambda: operation(model)), number  # noqa: B023
+        assert outcome(lambda: operation(durable_store)) == outcome(lambda: operation(model)), number  # noqa: B023 - both run before the next round
     assert {user.id: durable_store.find_by_id(user.id) for user in model.users.values()} == model.users
     for digest in TOKENS:
         assert durable_store.find_by_token(digest) == model.find_by_token(digest)

@@ -13,9 +13,10 @@ from pymongo.errors import BulkWriteError
 
 from models.errors import LastAdminError, RevisionMismatchError, SetupError, UnavailableError, UserExistsError
 from models.records import Record
-from models.storage import Store, mongo_schema
-from models.storage.mongo import MongoStore
-from models.storage.mongo_connection import duplicate_raises, make_client
+from models.storage import Store
+from models.storage.mongo import schema as mongo_schema
+from models.storage.mongo.connection import duplicate_raises, make_client
+from models.storage.mongo.store import MongoStore
 from models.user import User
 from tests.mongod import Mongod
 from tests.storage.races import counted, race

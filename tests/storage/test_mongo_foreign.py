@@ -20,8 +20,8 @@ from models.errors import (
     UnavailableError,
 )
 from models.storage import Store
-from models.storage.mongo import MongoStore
-from models.storage.mongo_documents import ADMINS, GUARD
+from models.storage.mongo.documents import ADMINS, GUARD
+from models.storage.mongo.store import MongoStore
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, race
 from tests.storage.stores import NOW, Address, make_admin, make_user, open_store, with_email

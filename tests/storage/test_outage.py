@@ -18,9 +18,10 @@ from pymongo.errors import (
 )
 
 from models.errors import UnavailableError
-from models.storage import Store, mongo_schema
-from models.storage.mongo import MongoStore
-from models.storage.mongo_connection import MongoConnection, make_client
+from models.storage import Store
+from models.storage.mongo import schema as mongo_schema
+from models.storage.mongo.connection import MongoConnection, make_client
+from models.storage.mongo.store import MongoStore
 from models.storage.outage import Outage
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, outcome, race

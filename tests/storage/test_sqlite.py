@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from models.errors import SetupError, UnavailableError
-from models.storage import Store, sqlite, sqlite_records, sqlite_schema, sqlite_setup
-from models.storage.sqlite import SqliteStore, listing
+from models.storage import Store
+from models.storage.sqlite import records as sqlite_records
+from models.storage.sqlite import schema as sqlite_schema
+from models.storage.sqlite import setup as sqlite_setup
+from models.storage.sqlite import store as sqlite
+from models.storage.sqlite.store import SqliteStore, listing
 from tests.storage.stores import Address, make_user, opened
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +125,7 @@ _PREPARE = """
 import sys
 from pathlib import Path
 from models.errors import SetupError
-from models.storage.sqlite import SqliteStore
+from models.storage.sqlite.store import SqliteStore
 try:
     SqliteStore(Path(sys.argv[1])).prepare()
 except SetupError as error:

@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import SetupError, UnavailableError
 from models.storage import Store
-from models.storage.sqlite import SqliteStore
+from models.storage.sqlite.store import SqliteStore
 from tests.storage.races import counted, outcome, race
 from tests.storage.stores import Address, make_user, opened
 
@@ -27,7 +27,7 @@ def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store])
 PREPARES_TWICE = """
 import sys
 from pathlib import Path
-from models.storage.sqlite import SqliteStore
+from models.storage.sqlite.store import SqliteStore
 from tests.storage.stores import make_user
 
 path = Path(sys.argv[1])

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import RevisionMismatchError
 from models.storage import Store
-from models.storage.sqlite import SqliteStore
+from models.storage.sqlite.store import SqliteStore
 from tests.storage.stores import NOW, Address, make_user, opened
 
 

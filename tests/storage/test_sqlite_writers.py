@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from models.errors import UnavailableError, UserExistsError
-from models.storage import Store, sqlite_lock
-from models.storage.sqlite import SqliteStore
-from models.storage.sqlite_lock import WriterQueue
+from models.storage import Store
+from models.storage.sqlite import lock as sqlite_lock
+from models.storage.sqlite.lock import WriterQueue
+from models.storage.sqlite.store import SqliteStore
 from tests.storage.races import PROCESSES, Processes, counted, race
 from tests.storage.stores import NOW, Address, make_user, opened
 
@@ -149,7 +150,7 @@ def test_closing_closes_every_file(prepared: Store) -> None:
 
 WRITER = """
 import sys
-from models.storage.sqlite import SqliteStore
+from models.storage.sqlite.store import SqliteStore
 from pathlib import Path
 from tests.storage.stores import make_user, with_email
 

@@ -13,7 +13,7 @@ SOURCES = {
 }
 ONE_IMPORTER = {
     "bcrypt": {"models.passwords"},
-    "sqlite3": {"models.storage.sqlite_database"},
+    "sqlite3": {"models.storage.sqlite.database"},
 }
 
 
@@ -84,7 +84,7 @@ def test_pymongo_stays_in_its_store() -> None:
     """PyMongo and BSON are imported by the modules of the mongo store alone."""
     importers = {module for module, imported in IMPORTS.items() if imported & {"pymongo", "bson"}}
     assert importers
-    assert all(module.startswith("models.storage.mongo") for module in importers)
+    assert all(module.startswith("models.storage.mongo.") for module in importers)
 
 
 def test_the_environment_is_read_in_one_place() -> None:

@@ -8,8 +8,8 @@ from pymongo.errors import DuplicateKeyError
 from models.errors import RecordExistsError
 from models.records import Record
 from models.storage.keyset import is_storable
-from models.storage.mongo_connection import MongoConnection, duplicate_raises
-from models.storage.mongo_documents import (
+from models.storage.mongo.connection import MongoConnection, duplicate_raises
+from models.storage.mongo.documents import (
     KEY,
     META,
     RECORDS,

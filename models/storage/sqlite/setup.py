@@ -3,8 +3,8 @@
 import re
 
 from models.errors import SetupError
-from models.storage import sqlite_schema
-from models.storage.sqlite_database import SQLITE_VERSION, Connection, Database, stamp
+from models.storage.sqlite import schema as sqlite_schema
+from models.storage.sqlite.database import SQLITE_VERSION, Connection, Database, stamp
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first that has STRICT tables
 _NAMES = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")

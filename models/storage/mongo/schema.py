@@ -8,8 +8,8 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from models.errors import SetupError, UnavailableError
-from models.storage.mongo_connection import MongoConnection
-from models.storage.mongo_documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document, is_whole
+from models.storage.mongo.connection import MongoConnection
+from models.storage.mongo.documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document, is_whole
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _create_indexes(database: Database[Document], name: str, indexes: list[Index
 def _count_admins(connection: MongoConnection) -> None:
     """Count the guarding admins into the guard document, and correct it if other programs have changed any.
 
-    Whoever adds or removes one meanwhile writes the guard as well (``mongo_changes``), so that the server lets only one
+    Whoever adds or removes one meanwhile writes the guard as well (``changes``), so that the server lets only one
     of the two commit, and has the other look again.
     """
 

@@ -12,12 +12,12 @@ from models.errors import (
     UserExistsError,
 )
 from models.records import Record
-from models.storage import sqlite_setup
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import is_storable, key_range
-from models.storage.sqlite_database import Connection, Database, conflict_raises
-from models.storage.sqlite_records import DELETE_STEP, SqliteRecords, delete_some_records
-from models.storage.sqlite_schema import COLUMNS, user_from, user_row
+from models.storage.sqlite import setup as sqlite_setup
+from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.records import DELETE_STEP, SqliteRecords, delete_some_records
+from models.storage.sqlite.schema import COLUMNS, user_from, user_row
 from models.user import ListedName, OAuth, User, UserGroup
 
 _GUARDING = "user_group = 'admin' AND disabled = 0 AND password_hash IS NOT NULL AND oauth = 0"

@@ -9,10 +9,10 @@ from pymongo.database import Database
 
 from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError
 from models.records import Record
-from models.storage import mongo_schema
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import is_storable, key_range
-from models.storage.mongo_changes import (
+from models.storage.mongo import schema as mongo_schema
+from models.storage.mongo.changes import (
     add_pointers,
     count_admins,
     insert_uncounted,
@@ -21,8 +21,8 @@ from models.storage.mongo_changes import (
     remove_pointers,
     require_admin,
 )
-from models.storage.mongo_connection import Client, MongoConnection, Transact, make_client
-from models.storage.mongo_documents import (
+from models.storage.mongo.connection import Client, MongoConnection, Transact, make_client
+from models.storage.mongo.documents import (
     ADMINS,
     EMAILS,
     GUARD,
@@ -38,7 +38,7 @@ from models.storage.mongo_documents import (
     user_document,
     user_from,
 )
-from models.storage.mongo_records import MongoRecords
+from models.storage.mongo.records import MongoRecords
 from models.user import ListedName, OAuth, User, UserGroup
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from datetime import datetime
 from models.errors import RecordExistsError
 from models.records import Record
 from models.storage.keyset import is_storable
-from models.storage.sqlite_database import Connection, Database, conflict_raises
-from models.storage.sqlite_schema import milliseconds, moment
+from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.schema import milliseconds, moment
 
 FIND = "SELECT expires_at, user_id, epoch, data FROM records WHERE kind = ? AND id = ? AND expires_at > ?"
 DELETE = "DELETE FROM records WHERE kind = ? AND id = ?"

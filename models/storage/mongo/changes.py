@@ -13,8 +13,8 @@ from models.errors import (
     UnavailableError,
     UserExistsError,
 )
-from models.storage.mongo_connection import duplicate_raises
-from models.storage.mongo_documents import (
+from models.storage.mongo.connection import duplicate_raises
+from models.storage.mongo.documents import (
     ADMINS,
     EMAILS,
     GUARD,

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from models.errors import DoormanError, SetupError, UnavailableError
 from models.storage.outage import Outage
-from models.storage.sqlite_file import FileId, file_id, log_id, log_size, make_directory, make_file, set_log_aside
-from models.storage.sqlite_handles import Handle, Handles
-from models.storage.sqlite_lock import WriterQueue
-from models.storage.sqlite_schema import APPLICATION_ID, VERSION
+from models.storage.sqlite.file import FileId, file_id, log_id, log_size, make_directory, make_file, set_log_aside
+from models.storage.sqlite.handles import Handle, Handles
+from models.storage.sqlite.lock import WriterQueue
+from models.storage.sqlite.schema import APPLICATION_ID, VERSION
 
 Connection = sqlite3.Connection
 SQLITE_VERSION = sqlite3.sqlite_version_info
