@@ -71,19 +71,22 @@ def _create_with_random_password(path: Path, accounts: Accounts, out: TextIO | N
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(draft, shown)
-        if _create(accounts, _GENERATED_NAME, {"password": password}):
-            draft.rename(path)
-            logger.warning(
-                "Created the first admin. Its credentials are in %s: keep them, and delete it.", path.absolute()
-            )
     except OSError as error:
         raise SetupError(
             f"The first admin's password cannot be written to {path.absolute()} ({error.strerror}): "
             "set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()  # unless it has got its name
+    try:
+        created = _create(accounts, _GENERATED_NAME, {"password": password})
+    except SetupError:
+        draft.unlink()
+        raise
+    # Where the store was lost on the way, the account may be there all the same, and the file stays.
+    if created:
+        draft.rename(path)
+        logger.warning("Created the first admin. Its credentials are in %s: keep them, and delete it.", path.absolute())
+    else:
+        draft.unlink()
 
 
 def _credentials_path(settings: Settings) -> Path:
