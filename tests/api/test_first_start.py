@@ -96,6 +96,21 @@ def test_an_unwritable_place_makes_no_admin(environment: Environment, monkeypatc
     core.store.close()
 
 
+def test_credentials_of_an_admin_that_was_not_made_are_removed(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that fails because the name is taken leaves no file behind, however often it is tried."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_env(environment | UNCONFIGURED)
+    core = create_core(settings, with_first_admin=False)
+    core.accounts.create(None, "admin", {"password": Secret("the noob's own password")})
+    for _ in range(3):
+        with pytest.raises(SetupError, match="its user admin is none"):
+            first_admin(settings, core.accounts, io.StringIO())
+    assert not list(tmp_path.rglob("*.first-admin*"))
+    core.store.close()
+
+
 @pytest.mark.parametrize(
     ("changes", "setting", "rule"),
     [
