@@ -54,24 +54,17 @@ def main() -> None:
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
-    from api.serving import serve as run  # noqa: PLC0415 - the server is loaded by the one command that needs it
+    from api import serving  # noqa: PLC0415 - the server is loaded by the one command that needs it
 
     settings = Settings.from_env()
     configure_logging(settings)
+    serving.listening_address(settings.host, settings.port)  # before anything is made for a service that cannot start
     # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
     create_core(settings).store.close()
     for warning in settings.warnings():
         click.echo(f"Warning: {warning}", err=True)
-    scheme = "https" if settings.tls_cert else "http"
-    logger.info(
-        "Doorman %s serves %s at %s://%s:%d",
-        version("doorman"),
-        settings.store_name,
-        scheme,
-        settings.host,
-        settings.port,
-    )
-    run(
+    logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)
+    serving.serve(
         target="app:prepared_app",
         host=settings.host,
         port=settings.port,

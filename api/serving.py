@@ -33,6 +33,7 @@ STALL_SECONDS = 20.0
 # it looks, and refuses only what it cannot read to its end. The exact one is the application's (``api.server.Limits``).
 HEADER_BYTES = 64 * 1024
 BACKLOG = 2048
+SEND_BUFFER_BYTES = 256 * 1024
 # A worker holds at most this many connections, if the process may have as many descriptors.
 CONNECTIONS = 16_384
 # Descriptors that are not clients' connections: database, logs, listeners.
@@ -86,7 +87,7 @@ def serve(
     takes a free one. Returns after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in
     use, unusable certificate), and ``SystemExit`` with status 1 when a worker cannot start.
     """
-    address = _address(host, port)
+    address = listening_address(host, port)
     try:
         server = _Server(
             target,
@@ -137,11 +138,14 @@ def _run_worker(parent: int, stall_seconds: float, *granians: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Stop this process in order when ``parent`` is killed: orphans would keep the port from those who follow."""
+    """End this process when ``parent`` is killed: orphans would keep the port from those who follow.
+
+    At once, and not in order: nobody is left to end a worker whose stop hangs, and what was acknowledged is stored.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it was killed before it could be watched
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGKILL)
     else:
         Thread(target=_watch, args=(parent,), daemon=True).start()
 
@@ -149,7 +153,7 @@ def _end_with(parent: int) -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _drop_stalled(listener: int, seconds: float) -> None:
@@ -161,9 +165,11 @@ def _drop_stalled(listener: int, seconds: float) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         with socket.socket(fileno=os.dup(listener)) as listening:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+            # The kernel would take megabytes for each client that reads slowly, and the threads be busy filling them.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-def _address(host: str, port: int) -> str:
+def listening_address(host: str, port: int) -> str:
     """Return the IP address of ``host``. Raises ``SetupError`` when it cannot be listened on.
 
     Granian's listeners share their port (SO_REUSEPORT), with other services of the same user too: so that two Doormen
@@ -177,7 +183,7 @@ def _address(host: str, port: int) -> str:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except OSError as error:
-        raise SetupError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+        raise SetupError(f"Cannot listen at HOST={host}, PORT={port}: {error.strerror or error}.") from error
     return str(address[0])
 
 

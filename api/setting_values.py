@@ -15,7 +15,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 SQLITE = "sqlite:///"
 _MONGODB = ("mongodb://", "mongodb+srv://")
 _PORTS = {"http": 80, "https": 443}
-_FEWEST_DISTINCT_BYTES = 8
+FEWEST_DISTINCT = 8
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
@@ -44,7 +44,7 @@ def log_level(text: str) -> str:
 
 def secret_key(text: str) -> Secret:
     # A few characters over and over are as long as a key, and no secret.
-    if len(text.encode()) < MIN_SECRET_KEY_BYTES or len(set(text)) < _FEWEST_DISTINCT_BYTES:
+    if len(text.encode()) < MIN_SECRET_KEY_BYTES or len(set(text)) < FEWEST_DISTINCT:
         raise ValueError
     return Secret(text)
 

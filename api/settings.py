@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from api.setting_values import (
+    FEWEST_DISTINCT,
     LOG_LEVELS,
     Network,
     database_url,
@@ -29,6 +30,7 @@ from models.secret_key import MIN_SECRET_KEY_BYTES
 
 _LEAST_PASSWORD = 8  # NIST SP 800-63B, 3.1.1.2
 _ADVISED_ROUNDS = 10  # OWASP Password Storage Cheat Sheet
+_KEY_RULE = f"at least {MIN_SECRET_KEY_BYTES} bytes, of {FEWEST_DISTINCT} characters or more"
 
 
 class _WrongSettingError(Exception):
@@ -42,7 +44,7 @@ class Option:
     default: str
     allowed: str
     read: Callable[[str], Any]
-    secret: bool = False  # may be given in a file that NAME_FILE names, and is never shown
+    in_file: bool = False  # may also be given in a file, which NAME_FILE names
     absent: Any = None  # the value of a setting that is empty
 
 
@@ -52,20 +54,16 @@ OPTIONS: Mapping[str, Option] = {
     "WORKERS": Option("2", "1 to 64 processes", integer(1, 64)),
     "THREADS": Option("8", "1 to 64 threads a process", integer(1, 64)),
     "DATABASE_URL": Option(
-        "sqlite:///data/doorman.db", "sqlite:///<path>, mongodb://… or mongodb+srv://…", database_url, secret=True
+        "sqlite:///data/doorman.db", "sqlite:///<path>, mongodb://… or mongodb+srv://…", database_url, in_file=True
     ),
     "DATABASE_NAME": Option(
         "doorman", "1 to 63 ASCII letters, digits, _ and - (MongoDB only)", matching(r"[A-Za-z0-9_-]{1,63}")
     ),
-    "BASIC_AUTH_USER": Option("", "the first admin's user name, together with BASIC_AUTH_PASSWORD", str),
-    "BASIC_AUTH_PASSWORD": Option("", "the first admin's password, as the policy has it", Secret, secret=True),
-    "AUTH_TOKEN": Option("", "the first admin's API token, 15 to 72 characters of RFC 6750", Secret, secret=True),
-    "SECRET_KEY": Option(
-        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; made at the first start with SQLite", secret_key, secret=True
-    ),
-    "SECRET_KEY_PREVIOUS": Option(
-        "", f"at least {MIN_SECRET_KEY_BYTES} bytes; the other key while one is rotated", secret_key, secret=True
-    ),
+    "BASIC_AUTH_USER": Option("", "the first admin's user name, with BASIC_AUTH_PASSWORD", str, in_file=True),
+    "BASIC_AUTH_PASSWORD": Option("", "the first admin's password, as the policy has it", Secret, in_file=True),
+    "AUTH_TOKEN": Option("", "the first admin's API token, 15 to 72 characters of RFC 6750", Secret, in_file=True),
+    "SECRET_KEY": Option("", f"{_KEY_RULE}; made at the first start with SQLite", secret_key, in_file=True),
+    "SECRET_KEY_PREVIOUS": Option("", f"{_KEY_RULE}; the other key while one is rotated", secret_key, in_file=True),
     "ALLOWED_ORIGINS": Option(
         "", "origins like https://app.example.com, separated by commas", origins, absent=frozenset()
     ),
@@ -140,6 +138,11 @@ class Settings:
         )
 
     @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @property
     def logging_level(self) -> int:
         return logging.getLevelNamesMapping()[self.log_level.upper()]
 
@@ -158,7 +161,7 @@ class Settings:
 
 def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:
     text = environ.get(name, "")
-    path = environ.get(f"{name}_FILE", "") if option.secret else ""
+    path = environ.get(f"{name}_FILE", "") if option.in_file else ""
     if text and path:
         raise _WrongSettingError(f"{name} and {name}_FILE are both set: set one of them.")
     if not path:

@@ -4,6 +4,7 @@ from base64 import b64encode
 
 import pytest
 
+from models.storage.sqlite.store import SqliteStore
 from tests.api.conftest import PASSWORD, Api, authorization
 from tests.databases import ADMIN, ADMIN_TOKEN
 
@@ -150,3 +151,21 @@ def test_a_new_account_of_an_old_name_is_another(api: Api) -> None:
     assert api.get("/alice", alice).status_code == 401
     assert api.get("/alice", "a-token-of-mine-1").status_code == 401
     assert api.get("/alice").headers["ETag"] != etag
+
+
+@pytest.mark.parametrize("column", ["user_group = 'boss'", "token_digests = 'x'", "token_digests = '[1]'"])
+def test_a_user_that_another_program_spoiled_is_refused_as_if_wrong(
+    sqlite_api: Api, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who cannot be read cannot log in, is not told apart from who is not there, and stands in the log."""
+    alice = sqlite_api.add("alice", token="a-token-of-mine-1")
+    store = sqlite_api.core.store
+    assert isinstance(store, SqliteStore)
+    with store._database.writing() as connection:
+        connection.execute(f"UPDATE users SET {column} WHERE name_key = 'alice'")
+    answers = [sqlite_api.get("/alice", credential) for credential in (alice, "a-token-of-mine-1", ("nobody", "x"))]
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert answers[0].data == answers[2].data
+    assert "is not as Doorman writes users" in caplog.text
+    assert sqlite_api.get("/alice").status_code == 500
+    assert sqlite_api.names() == ["alice", "root"]

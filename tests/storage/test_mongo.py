@@ -15,7 +15,8 @@ from models.errors import LastAdminError, RevisionMismatchError, SetupError, Una
 from models.records import Record
 from models.storage import Store
 from models.storage.mongo import schema as mongo_schema
-from models.storage.mongo.connection import duplicate_raises, make_client
+from models.storage.mongo.connection import make_client
+from models.storage.mongo.duplicates import duplicate_raises
 from models.storage.mongo.store import MongoStore
 from models.user import User
 from tests.mongod import Mongod

@@ -13,7 +13,7 @@ import pytest
 from models.errors import SetupError, UnavailableError
 from models.storage import Store
 from models.storage.sqlite.store import SqliteStore
-from tests.storage.races import counted, outcome, race
+from tests.storage.races import outcome, race
 from tests.storage.stores import Address, make_user, opened
 
 ROOT = Path(__file__).parents[2]
@@ -64,17 +64,16 @@ def test_preparing_again_keeps_the_locks(path: Path) -> None:
 
 
 def test_a_deleted_file_is_unavailable(prepared: Store, path: Path) -> None:
-    """Nothing is acknowledged that nobody could find again; a new start makes a new database, without the old log."""
+    """Nothing is acknowledged that nobody could find again, and no new database is begun beside the log of the old."""
     prepared.insert([make_user("ann")])
     path.unlink()
     with pytest.raises(UnavailableError, match="not there"):
         prepared.insert([make_user("bob")])
     with pytest.raises(UnavailableError, match="not there"):
         prepared.find("ann")
-    prepared.prepare()
-    prepared.insert([make_user("cid")])
-    with closing(SqliteStore(path)) as other:
-        assert [row.user_name for row in other.list_names(limit=5)] == ["cid"]
+    with closing(SqliteStore(path)) as started, pytest.raises(SetupError, match="is not there, but its log is"):
+        started.prepare()
+    assert not path.exists()
 
 
 def copy_of(path: Path) -> Path:
@@ -84,18 +83,73 @@ def copy_of(path: Path) -> Path:
     return copy
 
 
-def test_a_replaced_file_is_opened_in_every_thread(prepared: Store, path: Path) -> None:
-    """What is in the new file is found, with nothing of the old one's log, and what is written goes there."""
+REPLACED = "was replaced: start Doorman anew"
+
+
+def test_a_replaced_file_is_served_by_the_next_start_alone(prepared: Store, path: Path) -> None:
+    """Until then every thread and process refuses it, and afterwards it has nothing of the former file's log."""
     prepared.insert([make_user("ann")])
     copy = copy_of(path)
     prepared.insert([make_user(f"lost{number}") for number in range(100)])
     copy.replace(path)
-    assert counted(race([lambda: len(prepared.list_names(limit=200))] * 4)) == {1: 4}
-    prepared.insert([make_user("bob")])
-    assert prepared.find("ann") is not None
+    assert set(race([lambda: prepared.list_names(limit=200)] * 4)) == {UnavailableError}
+    with pytest.raises(UnavailableError, match=REPLACED):
+        prepared.insert([make_user("bob")])
+    with closing(SqliteStore(path)) as worker, pytest.raises(UnavailableError, match=REPLACED):
+        worker.find("ann")  # one that was started with the former file, and first asked now
+    with closing(SqliteStore(path)) as started:
+        started.prepare()
+        started.insert([make_user("bob")])
+        assert [row.user_name for row in started.list_names(limit=5)] == ["ann", "bob"]
+        with pytest.raises(UnavailableError, match=REPLACED):
+            prepared.insert([make_user("cid")])
+        prepared.close()
+        started.insert([make_user("dan")])
     with opened(path) as connection:
-        assert connection.execute("SELECT user_name FROM users ORDER BY 1").fetchall() == [("ann",), ("bob",)]
+        assert connection.execute("SELECT user_name FROM users ORDER BY 1").fetchall() == [("ann",), ("bob",), ("dan",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+WRITES_AND_IS_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from models.storage.sqlite.store import SqliteStore
+from tests.storage.stores import make_user
+store = SqliteStore(Path(sys.argv[1]))
+store.prepare()
+store.insert([make_user(f"late{number:03}") for number in range(200)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def crashed_after_writing(path: Path) -> None:
+    """Leave a log beside the database with what another process wrote right before it was killed."""
+    subprocess.run([sys.executable, "-c", WRITES_AND_IS_KILLED, str(path)], cwd=ROOT, check=False)
+    assert Path(f"{path}-wal").stat().st_size > 0
+
+
+def test_a_copy_put_in_place_after_a_crash_is_not_spoiled(path: Path) -> None:
+    """The log that the crash left is kept under another name, and not applied to the copy."""
+    with closing(SqliteStore(path)) as store:
+        store.prepare()
+        store.insert([make_user("ann")])
+    copy = copy_of(path)
+    crashed_after_writing(path)
+    copy.replace(path)
+    with closing(SqliteStore(path)) as store:
+        store.prepare()
+        assert [row.user_name for row in store.list_names(limit=5)] == ["ann"]
+    assert list(path.parent.glob("*.orphaned-*"))
+
+
+def test_a_copy_with_its_own_log_is_whole(path: Path, tmp_path: Path) -> None:
+    """A folder that was copied as it lay after a crash is served with what its log holds."""
+    crashed_after_writing(path)
+    place = tmp_path / "elsewhere"
+    subprocess.run(["cp", "-r", path.parent, place], check=True)
+    with closing(SqliteStore(place / path.name)) as store:
+        store.prepare()
+        assert len(store.list_names(limit=500)) == 200
 
 
 def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, path: Path) -> None:
@@ -103,25 +157,41 @@ def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, p
     assert isinstance(prepared, SqliteStore)
     prepared.insert([make_user("ann")])
     copy = copy_of(path)
-    with pytest.raises(UnavailableError, match="replaced"), prepared._database.writing():
+    with pytest.raises(UnavailableError, match=REPLACED), prepared._database.writing():
         copy.replace(path)
+    prepared.prepare()
     assert prepared.find("ann") is not None
 
 
-def test_another_file_at_the_place_is_unavailable(prepared: Store, path: Path) -> None:
-    """Neither an empty file nor another program's database is taken for Doorman's, and neither is written to."""
+def test_a_write_into_a_log_that_was_removed_fails(prepared: Store, path: Path) -> None:
+    """What would be committed to a log that nobody finds again is reported, and not acknowledged."""
     prepared.insert([make_user("ann")])
-    copy = copy_of(path)
-    path.unlink()
-    path.touch()
-    with pytest.raises(UnavailableError, match="empty"):
-        prepared.find("ann")
-    path.unlink()
-    with opened(path) as connection:
-        connection.execute("CREATE TABLE users (id)")
-    with pytest.raises(UnavailableError, match="not one that this Doorman has prepared"):
+    Path(f"{path}-wal").unlink()
+    with pytest.raises(UnavailableError, match="log was removed"):
         prepared.insert([make_user("bob")])
-    copy.replace(path)
+
+
+def test_an_emptied_file_is_not_begun_anew(path: Path) -> None:
+    """Where only the log is left of a database, no new one is made over it."""
+    crashed_after_writing(path)
+    os.truncate(path, 0)
+    for _ in range(2):
+        with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="is empty, but its log is not"):
+            store.prepare()
+    assert Path(f"{path}-wal").stat().st_size > 0
+
+
+def test_a_file_moved_away_and_back_is_served_again(prepared: Store, path: Path) -> None:
+    """While it is away, and while another lies in its place, nothing is read or written; then all is as before."""
+    prepared.insert([make_user("ann")])
+    away = path.rename(path.with_name("away.db"))
+    with pytest.raises(UnavailableError, match="not there"):
+        prepared.find("ann")
+    path.touch()
+    with pytest.raises(UnavailableError, match=REPLACED):
+        prepared.find("ann")
+    away.replace(path)
+    prepared.insert([make_user("bob")])
     assert prepared.find("ann") is not None
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from api.settings import OPTIONS, Settings
 from models.errors import SetupError
+from models.secret import Secret
 from tests.certificates import make_certificate
 
 KEY = "0123456789abcdef" * 2
@@ -71,7 +72,7 @@ def test_wrong_values_are_named_with_what_is_allowed(name: str, value: str) -> N
     with pytest.raises(SetupError) as caught:
         Settings.from_env({name: value})
     assert f"{name} must be {OPTIONS[name].allowed}." in str(caught.value)
-    if OPTIONS[name].secret:
+    if OPTIONS[name].in_file:
         assert value not in str(caught.value).replace(OPTIONS[name].allowed, "")
 
 
@@ -101,7 +102,7 @@ def test_settings_that_contradict_each_other(environ: dict[str, str], message: s
         Settings.from_env(environ)
 
 
-@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.secret])
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.in_file])
 def test_each_secret_may_come_from_a_file(tmp_path: Path, name: str) -> None:
     """``NAME_FILE`` names a file whose text, without the last line's end, is the secret."""
     value = "sqlite:///elsewhere.db" if name == "DATABASE_URL" else "a secret of thirty-two bytes, or more"
@@ -110,7 +111,8 @@ def test_each_secret_may_come_from_a_file(tmp_path: Path, name: str) -> None:
     others = {"BASIC_AUTH_USER": "root", "BASIC_AUTH_PASSWORD": "x"}
     others.pop(name, None)
     settings = Settings.from_env({**others, f"{name}_FILE": str(path)})
-    assert getattr(settings, name.lower()).reveal() == value
+    read = getattr(settings, name.lower())
+    assert (read.reveal() if isinstance(read, Secret) else read) == value
 
 
 def test_secrets_do_not_print_themselves() -> None:
@@ -164,4 +166,4 @@ def test_the_readme_documents_each_setting() -> None:
     """The README's table has a row for each setting, with its default, and ``_FILE`` named where there is one."""
     rows = re.findall(r"^\| `([A-Z_]+)`(, `[A-Z_]+_FILE`)? \| (?:`([^`]*)`)?[^|]*\|", README.read_text(), re.MULTILINE)
     documented = {name: (default, bool(file)) for name, file, default in rows}
-    assert documented == {name: (option.default, option.secret) for name, option in OPTIONS.items()}
+    assert documented == {name: (option.default, option.in_file) for name, option in OPTIONS.items()}

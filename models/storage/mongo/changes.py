@@ -13,7 +13,6 @@ from models.errors import (
     UnavailableError,
     UserExistsError,
 )
-from models.storage.mongo.connection import duplicate_raises
 from models.storage.mongo.documents import (
     ADMINS,
     EMAILS,
@@ -25,6 +24,7 @@ from models.storage.mongo.documents import (
     token_pointers,
     user_document,
 )
+from models.storage.mongo.duplicates import duplicate_raises
 from models.user import User
 
 

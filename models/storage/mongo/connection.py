@@ -15,10 +15,8 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import (
-    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
-    DuplicateKeyError,
     InvalidURI,
     NetworkTimeout,
     OperationFailure,
@@ -29,7 +27,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from models.errors import DoormanError, SetupError, UnavailableError
+from models.errors import SetupError, UnavailableError
 from models.storage.outage import Outage
 
 Document = dict[str, Any]
@@ -38,7 +36,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_DUPLICATE_KEY = 11000
 _DURABLE = WriteConcern(w="majority", j=True)
 
 CALL_LIMIT = 3.0  # seconds for one call of the store, all its commands and retries together
@@ -176,25 +173,26 @@ class MongoConnection:
     def close(self) -> None:
         # The driver takes leave of the server, which may not be listening.
         with pymongo.timeout(_LEAVE_LIMIT):
+            self._kill_abandoned(self._link().client)
             self._link().client.close()
 
     def _kill_abandoned(self, client: Client) -> None:
         """End the transactions that were left open. Not the caller's business: it fails in silence."""
         sessions: list[Document] = []
-        while self._abandoned:
-            with suppress(IndexError):  # Another thread may have taken the last one.
+        with suppress(IndexError):  # when none is left
+            while True:
                 sessions.append(self._abandoned.pop())
         if not sessions:
             return
         try:
             with pymongo.timeout(_PING_LIMIT):
                 client.admin.command("killSessions", sessions)
-        except OperationFailure as error:
-            if self._may_kill:
+        except PyMongoError as error:
+            if not isinstance(error, OperationFailure) or error.timeout:
+                self._abandoned.extend(sessions)
+            elif self._may_kill:
                 logger.warning("MongoDB ends abandoned transactions only after a minute: %s", _told(error))
-            self._may_kill = False
-        except PyMongoError:
-            self._abandoned.extend(sessions)
+                self._may_kill = False
 
     def _link(self) -> _Link:
         """Return this process's own: a forked child must not use its parent's sockets, nor wait for its locks."""
@@ -231,20 +229,7 @@ def _has_lost_server(error: PyMongoError, client: Client) -> bool:
 
 
 def _told(error: PyMongoError) -> str:
-    """Describe the error without what the server says of a command, which may quote the documents."""
+    """Describe the error without what the server says of a command, which may quote documents."""
     if isinstance(error, OperationFailure):
         return f"{type(error).__name__} {error.code}"
     return f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def duplicate_raises(error: type[DoormanError]) -> Iterator[None]:
-    """Turn a violated unique index into ``error``."""
-    try:
-        yield
-    except DuplicateKeyError as duplicate:
-        raise error from duplicate
-    except BulkWriteError as failure:
-        if any(write["code"] == _DUPLICATE_KEY for write in failure.details["writeErrors"]):
-            raise error from failure
-        raise

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 from models.errors import RecordExistsError
 from models.records import Record
 from models.storage.keyset import is_storable
-from models.storage.mongo.connection import MongoConnection, duplicate_raises
+from models.storage.mongo.connection import MongoConnection
 from models.storage.mongo.documents import (
     KEY,
     META,
@@ -18,6 +18,7 @@ from models.storage.mongo.documents import (
     record_key,
     to_millisecond,
 )
+from models.storage.mongo.duplicates import duplicate_raises
 
 _PURGE_STEP = 1000  # records in one command
 

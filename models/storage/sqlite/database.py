@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.errors import DoormanError, SetupError, UnavailableError
 from models.storage.outage import Outage
-from models.storage.sqlite.file import FileId, file_id, log_id, log_size, make_directory, make_file, set_log_aside
+from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, make_file
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.schema import APPLICATION_ID, VERSION
@@ -39,8 +39,8 @@ class Database:
         self._patience = patience
         self._queue = WriterQueue(Path(f"{self.path}.lock"))
         self._outage = Outage(pause=_PAUSE, patience=patience)
-        self._file: FileId | None = None
-        self._log: FileId | None = None
+        self._served = ServedFile(self.path, self._queue)
+        self._last_turn = 0.0
         self._empty_log_at = _LOG_STEP
         self._handles = Handles[Connection]()
 
@@ -49,7 +49,7 @@ class Database:
         """Lend this thread's connection, outside any transaction."""
         handle = self._handles.own()
         with handle.lock, _translated(handle):
-            self._see_which_file(time.monotonic() + self._patience)
+            self._served.require()
             yield self._open(handle)
 
     @contextmanager
@@ -65,19 +65,22 @@ class Database:
         begun = False
         try:
             with handle.lock, _translated(handle):
-                self._see_which_file(deadline)
+                self._served.require()
                 with self._queue.turn(deadline):
                     connection = self._open(handle)
                     with _patient(connection, deadline):
                         connection.execute("BEGIN IMMEDIATE")
-                        begun = True
+                        begun, self._last_turn = True, time.monotonic()
                         with _undone_if_raised(connection):
                             yield connection
-                            self._require_file(handle.file)
+                            self._served.require()
+                            self._require_log(handle)
                             connection.execute("COMMIT")
                         self._bound_log(connection)
         finally:
-            self._outage.note(lost=not begun and time.monotonic() >= deadline)
+            # One who starves while others of this process have their turns says nothing about the database.
+            starved = self._last_turn < deadline - self._patience
+            self._outage.note(lost=not begun and starved and time.monotonic() >= deadline)
 
     @contextmanager
     def preparing(self) -> Iterator[Connection]:
@@ -92,13 +95,15 @@ class Database:
             self._queue.make()
             deadline = time.monotonic() + self._patience
             with handle.lock, self._queue.turn(deadline):
-                if make_file(self.path):
-                    set_log_aside(self._name)
-                self._adopt_file()
+                if not self.path.exists() and file_size(log_path(self._name)) > 0:
+                    raise SetupError(
+                        f"{self.path} is not there, but its log is: put the file back, or remove {log_path(self._name)}"
+                        " to begin anew."
+                    )
+                self._served.take(is_new=make_file(self.path))
                 connection = self._open(handle, is_prepared=False)
                 with _patient(connection, deadline):
                     yield connection
-                self._log = log_id(self._name)
         except OSError as error:
             raise self._unusable(error.strerror) from error
         except sqlite3.Error as error:
@@ -116,39 +121,26 @@ class Database:
             f"{self.path} cannot be used as the database: {reason}. Name a new file, or one that Doorman made."
         )
 
-    def _see_which_file(self, deadline: float) -> None:
-        """Notice that another file is at the path than before: what is written to a removed one is lost."""
-        found = file_id(self._name)
-        if self._file is None:
-            self._file = found
-        elif found != self._file:
-            with self._queue.turn(deadline):
-                self._adopt_file()
-
-    def _adopt_file(self) -> None:
-        """Take the file at the path for the database. Done in turn, so that of several processes one moves the log."""
-        found = file_id(self._name)
-        if self._file not in (None, found) and self._log is not None and log_id(self._name) == self._log:
-            set_log_aside(self._name)
-        self._file = found
-
-    def _require_file(self, file: FileId | None) -> None:
-        if file_id(self._name) != file:
-            raise UnavailableError("the database file was replaced just now")
-
     def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
-        file = self._file
-        self._require_file(file)
-        if handle.file != file:
+        if handle.file != self._served.file:
             handle.close()
         if handle.connection is None:
-            handle.connection, handle.file = self._connect(is_prepared=is_prepared), file
-            self._log = log_id(self._name)
+            handle.connection, handle.file = self._connect(is_prepared=is_prepared), self._served.file
+            handle.log = self._served.log()
         return handle.connection
+
+    def _require_log(self, handle: Handle[Connection]) -> None:
+        """Refuse to commit to a log that was removed since it was opened. In turn."""
+        log = self._served.log()
+        if handle.log not in (None, log):
+            handle.file = None  # so that it is closed at the next call
+            raise UnavailableError("the database's log was removed")
+        handle.log = log  # made at the latest by the first write
+        self._served.record(log)
 
     def _connect(self, *, is_prepared: bool) -> Connection:
         # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.
-        if is_prepared and self.path.stat().st_size == 0:
+        if is_prepared and file_size(self._name) == 0:
             raise UnavailableError("the database file is empty")
         # Other threads close connections (``Handles.all_idle``), but never use them.
         connection = sqlite3.connect(
@@ -171,7 +163,7 @@ class Database:
 
     def _bound_log(self, connection: Connection) -> None:
         """Empty the log when it has grown: SQLite itself does so only when nobody happens to be reading."""
-        size = log_size(self._name)
+        size = file_size(log_path(self._name))
         if size < self._empty_log_at:
             return
         _set_patience(connection, min(size / _LOG_STEP * _LOG_PATIENCE, _LONGEST_LOG_PATIENCE))

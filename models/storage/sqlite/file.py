@@ -2,10 +2,12 @@
 
 import errno
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import UnavailableError
+from models.errors import SetupError, UnavailableError
+from models.storage.sqlite.lock import WriterQueue
 
 FileId = tuple[int, int]  # device and inode: another file at the same path has others
 
@@ -31,9 +33,10 @@ def log_id(path: str) -> FileId | None:
         return None
 
 
-def log_size(path: str) -> int:
+def file_size(path: str) -> int:
+    """Return the size in bytes; a file that is not there has none."""
     try:
-        return os.stat(log_path(path)).st_size  # noqa: PTH116 - Every write does this.
+        return os.stat(path).st_size  # noqa: PTH116 - Every write does this.
     except OSError:
         return 0
 
@@ -61,8 +64,60 @@ def make_file(path: Path) -> bool:
     return True
 
 
-def set_log_aside(path: str) -> None:
+def set_log_aside(path: str, log: FileId) -> None:
     """Keep SQLite from applying a log to a file that it was not written for; the log is kept under another name."""
     with suppress(FileNotFoundError):
-        Path(log_path(path)).replace(f"{log_path(path)}.orphaned")
+        Path(log_path(path)).replace(f"{log_path(path)}.orphaned-{log[1]}-{time.time_ns()}")
     Path(f"{path}-shm").unlink(missing_ok=True)
+
+
+class ServedFile:
+    """Which file a process serves, and which log goes with it.
+
+    Both are written down in the lock file, because the next process must know them: SQLite would apply whatever log it
+    finds beside a file that was put in the place of another, and lose what is in the one or the other.
+    """
+
+    def __init__(self, path: Path, queue: WriterQueue) -> None:
+        self._path = path
+        self._name = str(path)
+        self._queue = queue
+        self.file: FileId | None = None
+        self._recorded_log: FileId | None = None
+
+    def take(self, *, is_new: bool) -> None:
+        """Take the file at the path from now on, and set aside a log of another. In turn.
+
+        Raises ``SetupError`` when only the log is left of a database.
+        """
+        found, log = file_id(self._name), self.log()
+        former = self._queue.recorded()
+        if log is not None and (is_new or (former is not None and former[0] != found[1] and former[1] == log[1])):
+            set_log_aside(self._name, log)
+            log = None
+        if not is_new and file_size(self._name) == 0 and file_size(log_path(self._name)) > 0:
+            raise SetupError(f"{self._path} is empty, but its log is not: restore a copy of it, without the -wal file.")
+        self.file = found
+        self.record(log)
+
+    def require(self) -> None:
+        """Raise ``UnavailableError`` when another file is at the path: what is written to a removed one is lost.
+
+        A process that has not seen the file yet goes by what was written down when it was prepared. No other file is
+        taken up while the service runs: that is for a new start to do.
+        """
+        found = file_id(self._name)
+        if self.file is None:
+            former = self._queue.recorded()
+            self.file = found if former is None else (found[0], former[0])
+        if found != self.file:
+            raise UnavailableError("the database file was replaced: start Doorman anew to serve the new one")
+
+    def log(self) -> FileId | None:
+        return log_id(self._name)
+
+    def record(self, log: FileId | None) -> None:
+        """Write down which log goes with the file. In turn."""
+        if self.file is not None and (log is None or log != self._recorded_log):
+            self._queue.record(self.file[1], log[1] if log else 0)
+            self._recorded_log = log

@@ -22,6 +22,7 @@ class Handle(Generic[C]):
         self.lock = threading.Lock()
         self.connection: C | None = None
         self.file: tuple[int, int] | None = None  # which file the connection was opened to
+        self.log: tuple[int, int] | None = None  # and which was its log then
 
     def close(self) -> None:
         if self.connection is not None:

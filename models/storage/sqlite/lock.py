@@ -51,6 +51,26 @@ class WriterQueue:
         finally:
             self._threads.release()
 
+    def record(self, file: int, log: int) -> None:
+        """Write down, for processes to come, the inodes of the database and of its log (0: none). In turn."""
+        descriptor = _open(self._path)
+        try:
+            os.pwrite(descriptor, f"{file:020} {log:020}\n".encode(), 0)
+        finally:
+            os.close(descriptor)
+
+    def recorded(self) -> tuple[int, int] | None:
+        """Return what was written down last, or ``None`` where nothing was."""
+        descriptor = _open(self._path)
+        try:
+            match os.pread(descriptor, 64, 0).split():
+                case [file, log]:
+                    return int(file), int(log)
+                case _:
+                    return None
+        finally:
+            os.close(descriptor)
+
 
 def _descriptor(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

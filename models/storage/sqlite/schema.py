@@ -6,7 +6,8 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from models.user import User
+from models.errors import CorruptRecordError
+from models.user import USER_GROUPS, User
 
 APPLICATION_ID = 0x646F6F72  # "door": tells the file from other programs' databases
 VERSION = 1
@@ -77,10 +78,16 @@ def user_row(user: User) -> dict[str, Any]:
 
 
 def user_from(row: Sequence[Any]) -> User:
-    """Build the user from its ``COLUMNS``."""
+    """Build the user from its ``COLUMNS``. Raises ``CorruptRecordError`` for what another program has written there."""
     values = dict(zip(COLUMNS, row, strict=True))
-    values["token_digests"] = tuple(json.loads(values["token_digests"]))
-    values["disabled"] = bool(values["disabled"])
-    values["created_at"] = moment(values["created_at"])
-    values["updated_at"] = moment(values["updated_at"])
+    try:
+        digests = json.loads(values["token_digests"])
+        if values["user_group"] not in USER_GROUPS or not all(isinstance(digest, str) for digest in digests):
+            raise CorruptRecordError(str(values["id"]))
+        values["token_digests"] = tuple(digests)
+        values["disabled"] = bool(values["disabled"])
+        values["created_at"] = moment(values["created_at"])
+        values["updated_at"] = moment(values["updated_at"])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CorruptRecordError(str(values["id"])) from error
     return User(**values)

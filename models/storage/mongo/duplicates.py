@@ -1,0 +1,23 @@
+"""What MongoDB says when a unique index is violated."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from models.errors import DoormanError
+
+_DUPLICATE_KEY = 11000
+
+
+@contextmanager
+def duplicate_raises(error: type[DoormanError]) -> Iterator[None]:
+    """Turn a violated unique index into ``error``."""
+    try:
+        yield
+    except DuplicateKeyError as duplicate:
+        raise error from duplicate
+    except BulkWriteError as failure:
+        if any(write["code"] == _DUPLICATE_KEY for write in failure.details["writeErrors"]):
+            raise error from failure
+        raise
