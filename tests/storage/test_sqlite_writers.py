@@ -191,8 +191,7 @@ def test_a_killed_process_has_lost_nothing_it_reported(prepared: Store, path: Pa
     with opened(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         [users, emails, tokens] = (
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("users", "emails", "tokens")
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("users", "emails", "tokens")
         )
     assert users == emails == tokens
 
