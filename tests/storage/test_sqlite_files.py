@@ -164,11 +164,33 @@ def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, p
 
 
 def test_a_write_into_a_log_that_was_removed_fails(prepared: Store, path: Path) -> None:
-    """What would be committed to a log that nobody finds again is reported, and not acknowledged."""
+    """What would be committed to a log that nobody finds again is reported, and not acknowledged, nor is it read."""
     prepared.insert([make_user("ann")])
     Path(f"{path}-wal").unlink()
-    with pytest.raises(UnavailableError, match="log was removed"):
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="log was removed"):
+            prepared.insert([make_user("bob")])
+        with pytest.raises(UnavailableError, match="log was removed"):
+            prepared.find("ann")
+
+
+def test_an_emptied_file_takes_no_writes(prepared: Store, path: Path) -> None:
+    """Nothing is acknowledged whose only trace would be in a log without a database."""
+    prepared.insert([make_user("ann")])
+    os.truncate(path, 0)
+    with pytest.raises(UnavailableError, match="is empty"):
         prepared.insert([make_user("bob")])
+
+
+def test_the_log_is_written_down_whoever_made_it(path: Path) -> None:
+    """What is recorded is the log of the last write, also when two processes' stores took turns in making one."""
+    first, second = SqliteStore(path), SqliteStore(path)
+    for number, store in enumerate([first, second, first]):
+        store.prepare()
+        store.insert([make_user(f"user{number}")])
+        recorded = Path(f"{path}.lock").read_text().split()
+        assert [int(part) for part in recorded] == [path.stat().st_ino, Path(f"{path}-wal").stat().st_ino]
+        store.close()
 
 
 def test_an_emptied_file_is_not_begun_anew(path: Path) -> None:
@@ -188,7 +210,7 @@ def test_a_file_moved_away_and_back_is_served_again(prepared: Store, path: Path)
     with pytest.raises(UnavailableError, match="not there"):
         prepared.find("ann")
     path.touch()
-    with pytest.raises(UnavailableError, match=REPLACED):
+    with pytest.raises(UnavailableError, match="is empty"):
         prepared.find("ann")
     away.replace(path)
     prepared.insert([make_user("bob")])

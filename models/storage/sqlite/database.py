@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.errors import DoormanError, SetupError, UnavailableError
 from models.storage.outage import Outage
-from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, make_file
+from models.storage.sqlite.file import FileId, ServedFile, file_size, log_path, make_directory, make_file
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.schema import APPLICATION_ID, VERSION
@@ -74,7 +74,7 @@ class Database:
                         with _undone_if_raised(connection):
                             yield connection
                             self._served.require()
-                            self._require_log(handle)
+                            self._served.record(self._require_log(handle))
                             connection.execute("COMMIT")
                         self._bound_log(connection)
         finally:
@@ -127,16 +127,20 @@ class Database:
         if handle.connection is None:
             handle.connection, handle.file = self._connect(is_prepared=is_prepared), self._served.file
             handle.log = self._served.log()
+        else:
+            self._require_log(handle)
         return handle.connection
 
-    def _require_log(self, handle: Handle[Connection]) -> None:
-        """Refuse to commit to a log that was removed since it was opened. In turn."""
+    def _require_log(self, handle: Handle[Connection]) -> FileId | None:
+        """Return the log. Refuse one that was put in the place of the connection's own, which then knows the only data.
+
+        The connection is not closed, since closing the last one would write what is in its log over the database.
+        """
         log = self._served.log()
         if handle.log not in (None, log):
-            handle.file = None  # so that it is closed at the next call
-            raise UnavailableError("the database's log was removed")
+            raise UnavailableError("the database's log was removed: stop Doorman, and restore a copy of the database")
         handle.log = log  # made at the latest by the first write
-        self._served.record(log)
+        return log
 
     def _connect(self, *, is_prepared: bool) -> Connection:
         # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.

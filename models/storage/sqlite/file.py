@@ -83,7 +83,6 @@ class ServedFile:
         self._name = str(path)
         self._queue = queue
         self.file: FileId | None = None
-        self._recorded_log: FileId | None = None
 
     def take(self, *, is_new: bool) -> None:
         """Take the file at the path from now on, and set aside a log of another. In turn.
@@ -92,6 +91,8 @@ class ServedFile:
         """
         found, log = file_id(self._name), self.log()
         former = self._queue.recorded()
+        if is_new:
+            Path(f"{self._name}-shm").unlink(missing_ok=True)
         if log is not None and (is_new or (former is not None and former[0] != found[1] and former[1] == log[1])):
             set_log_aside(self._name, log)
             log = None
@@ -107,6 +108,8 @@ class ServedFile:
         taken up while the service runs: that is for a new start to do.
         """
         found = file_id(self._name)
+        if file_size(self._name) == 0:
+            raise UnavailableError("the database file is empty")
         if self.file is None:
             former = self._queue.recorded()
             self.file = found if former is None else (found[0], former[0])
@@ -117,7 +120,8 @@ class ServedFile:
         return log_id(self._name)
 
     def record(self, log: FileId | None) -> None:
-        """Write down which log goes with the file. In turn."""
-        if self.file is not None and (log is None or log != self._recorded_log):
-            self._queue.record(self.file[1], log[1] if log else 0)
-            self._recorded_log = log
+        """Write down which log goes with the file, unless that stands there. In turn."""
+        if self.file is not None:
+            pair = (self.file[1], log[1] if log else 0)
+            if self._queue.recorded() != pair:
+                self._queue.record(*pair)
