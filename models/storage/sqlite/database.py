@@ -158,8 +158,10 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_STEP}")
+            # From its first read on, a connection keeps others from removing the log: what is seen of it then, stays.
+            found = stamp(connection)
             if is_prepared:
-                _require_prepared(connection)
+                _require_prepared(found)
         except BaseException:
             connection.close()
             raise
@@ -184,8 +186,8 @@ def stamp(connection: Connection) -> tuple[int, int]:
     return application_id, version
 
 
-def _require_prepared(connection: Connection) -> None:
-    if stamp(connection) != (APPLICATION_ID, VERSION):
+def _require_prepared(found: tuple[int, int]) -> None:
+    if found != (APPLICATION_ID, VERSION):
         raise UnavailableError("the file at the database's path is not one that this Doorman has prepared")
 
 
