@@ -3,13 +3,12 @@
 Unsafe methods from a foreign origin are refused unless ``ALLOWED_ORIGINS`` names it, and the same setting drives CORS.
 """
 
-import ipaddress
 from collections.abc import Collection
 
 from flask import Flask, Response, request
 
 from api.errors import ForeignOriginError
-from api.setting_values import Network
+from api.proxies import TrustedProxies
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
 _CORS = {
@@ -24,9 +23,9 @@ _EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate"
 class BrowserRules:
     """Decides which pages may make a browser send what."""
 
-    def __init__(self, allowed_origins: Collection[str], trusted_proxies: Collection[Network]) -> None:
+    def __init__(self, allowed_origins: Collection[str], proxies: TrustedProxies) -> None:
         self._allowed = frozenset(allowed_origins)
-        self._proxies = tuple(trusted_proxies)
+        self._proxies = proxies
 
     def register(self, app: Flask) -> None:
         app.before_request(self._refuse_foreign_pages)
@@ -61,17 +60,9 @@ class BrowserRules:
 
     def _own_origin(self) -> str:
         scheme, host = request.scheme, request.host
-        if self._is_behind_trusted_proxy():
+        if self._proxies.sent(request):
             # Where several proxies have added to it, the first is what the browser spoke to.
             scheme = request.headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip()
             host = request.headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
         # Browsers leave out the port that goes without saying, and some proxies do not.
         return f"{scheme}://{host}".lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), ""))
-
-    def _is_behind_trusted_proxy(self) -> bool:
-        try:
-            peer = ipaddress.ip_address(request.remote_addr or "")
-        except ValueError:  # a Unix socket has no address
-            return False
-        peer = getattr(peer, "ipv4_mapped", None) or peer  # an IPv4 peer of a socket for both
-        return any(peer in network for network in self._proxies)

@@ -52,6 +52,12 @@ def _not_authenticated(_: errors.NotAuthenticatedError) -> Response:
     return answer
 
 
+def _too_many_attempts(error: errors.TooManyAttemptsError) -> Response:
+    return problem(
+        429, "Logins from here have failed; wait before the next one.", {"Retry-After": str(error.retry_after)}
+    )
+
+
 def _unavailable(error: errors.UnavailableError) -> Response:
     logger.warning("Answered 503: %s", error)
     return problem(503, "The service cannot answer now; try again.", {"Retry-After": str(error.retry_after)})
@@ -69,6 +75,7 @@ ANSWERS: Mapping[type[errors.DoormanError], Callable[[Any], Response]] = {
     ),
     errors.InvalidParametersError: lambda error: _plain(400, {"invalid_parameters": error.fields}),
     errors.NotAuthenticatedError: _not_authenticated,
+    errors.TooManyAttemptsError: _too_many_attempts,
     errors.AccessDeniedError: lambda _: _plain(403, {"access_allowed": False}),
     errors.UserExistsError: lambda _: _plain(403, {"user_exists": True}),
     errors.UserNotFoundError: lambda _: _plain(403, {"user_exists": False}),

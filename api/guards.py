@@ -17,7 +17,9 @@ def register_guards(app: Flask) -> None:
 
 
 def _bound_body() -> None:
-    request.get_data()  # raises 413 past MAX_CONTENT_LENGTH; the bytes are kept for whoever needs them
+    environ = request.environ
+    if "CONTENT_LENGTH" in environ or environ.get("wsgi.input_terminated"):  # else there is none (PEP 3333)
+        request.get_data()  # raises 413 past MAX_CONTENT_LENGTH; the bytes are kept for whoever needs them
 
 
 def _refuse_encoded_slash() -> None:

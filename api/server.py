@@ -143,7 +143,9 @@ class AsgiApplication:
         application = self._application or await self._built()
         if self._pool.waiting() >= limits.queue_length:
             raise _busy()
-        job = self._pool.submit(partial(call, application, build_environ(scope, body), whole_below=WHOLE_BYTES))
+        environ = build_environ(scope, body)
+        application.foresee(environ)
+        job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
         if self._pool.crowded():
             await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
             if not job.future.done():

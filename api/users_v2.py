@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from marshmallow import Schema
 
 from api.auth import HeaderAuth
+from api.foresight import foreseen
 from api.json_body import read_object
 from api.schemas import LIST_QUERY, USER_QUERY, dump_user, load_query, load_user_fields
 from models import permissions
@@ -63,7 +64,7 @@ class UsersV2:
     def read_user(self, user_name: str) -> Response:
         """Show a user: its name and the bcrypt hashes of its password and token, which a manager sees as ``null``."""
         caller = self._enter(Action.READ, user_name)
-        return _shown(caller, self._core.accounts.get(user_name, _oauth()))
+        return _shown(caller, self._core.accounts.get(user_name, _oauth(), caller=caller, foreseen=foreseen()))
 
     def create_user(self, user_name: str) -> Response:
         """Create a user: ``password``, and optionally ``token``, ``name``, ``email``, ``user_group``, ``disabled``."""
@@ -114,6 +115,8 @@ def _query(schema: Schema) -> dict[str, Any]:
 
 def _oauth() -> OAuth:
     """Return which kind of user the request names: the one reading of it, for access and for what is done."""
+    if not request.query_string:
+        return 0
     oauth: OAuth = _query(USER_QUERY)["oauth"]
     return oauth
 

@@ -26,12 +26,15 @@ logger = logging.getLogger(__name__)
 class WsgiApplication(Protocol):
     """A WSGI application (PEP 3333) that owns what it opened: ``close()`` is called once, after its last request.
 
-    It is called from ``threads`` threads at once.
+    It is called from ``threads`` threads at once. ``foresee()`` is called on the event loop as soon as a request is
+    whole, and may prepare for it; it must not block.
     """
 
     threads: int
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
+
+    def foresee(self, environ: dict[str, Any], /) -> None: ...
 
     def close(self) -> None: ...
 
@@ -142,7 +145,7 @@ def build_environ(scope: Scope, body: bytes | None) -> dict[str, Any]:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
         "wsgi.input": BytesIO(body or b""),
-        "wsgi.input_terminated": True,
+        "wsgi.input_terminated": body is not None,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,

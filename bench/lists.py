@@ -1,13 +1,11 @@
 """Lists of 1,000 and of many users: how they load through the store, and what pages and streams of them cost.
 
-``python -m bench.lists [--users 1000000] [--store sqlite|mongod ...]`` prints one table. It starts servers of one
-worker on loopback, with a database of their own in a temporary directory, and a mongod from the development extra.
+Each number of users has a database of its own, and a server of one worker on loopback. Both are up at once, so that
+their pages are asked for in turn.
 """
 
-import argparse
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,88 +13,64 @@ from statistics import median
 
 import httpx
 
-from api.settings import Settings
-from app import open_store
-from models.core import utc_now
-from models.storage.changes import INSERT_BATCH
-from models.user import User, new_user_id
+from bench import accounts
+from bench.report import Line, Section, compared, table
 from tests.databases import ADMIN, SECRET_KEY, Environment
-from tests.mongod import Mongod, mongod_program
 from tests.running import Doorman, running
 
 FEW = 1_000
 PAGES_TIMED = 50
+STORES = ("sqlite", "mongod")
+_PLACES = ("", "user9")  # at the start of the list, and near its end
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured at one number of users. Times in seconds, memory in bytes."""
+    """What was measured at one number of users. Times in seconds, memory in bytes.
+
+    ``pages`` has a list of rounds for each place in the list: the median time of a page.
+    """
 
     users: int
     load: float
     first_byte: float
     stream: float
-    page_at_start: float
-    page_at_end: float
+    pages: Sequence[Sequence[float]]
     peak_memory: int
 
 
-def users(count: int, start: int = 0) -> Iterator[User]:
-    """Make ordinary users with names of 14 characters, in no order of their names."""
-    now = utc_now()
+def measure(mongodb: str, directory: Path, many: int, rounds: int) -> Section:
+    section, rows = Section(), []
+    common = {"BASIC_AUTH_USER": ADMIN[0], "BASIC_AUTH_PASSWORD": ADMIN[1], "SECRET_KEY": SECRET_KEY}
+    common |= {"WORKERS": "1", "BCRYPT_ROUNDS": "4"}  # what is measured here is not the login
+    for store in STORES:
+        environments = {
+            count: common
+            | {"DATABASE_URL": mongodb if store == "mongod" else f"sqlite:///{directory}/lists{count}.db"}
+            | {"DATABASE_NAME": f"lists{count}"}
+            for count in (FEW, many)
+        }
+        few_figures, many_figures = _side_by_side(environments, directory, rounds)
+        section.lines += _lines(store, few_figures, many_figures)
+        for figures in (few_figures, many_figures):
+            rows.append(_row(store, figures))
+            print(f"  {', '.join(rows[-1])}", flush=True)
+    heads = ["store", "users", "load", "first byte", "whole list", "page of 50, at start / at end", "peak memory"]
+    section.text.append("## Lists\n\n" + table(heads, rows))
+    return section
+
+
+def names(count: int, start: int = 0) -> Iterator[str]:
+    """Make names of 14 characters, in no order, numbered from ``start``."""
     for number in range(start, start + count):
-        name = f"user{number * 7_368_787 % 10_000_000_000:010}"  # the factor is prime: no name comes twice
-        yield User(
-            id=new_user_id(now),
-            user_name=name,
-            name_key=name,
-            oauth=0,
-            password_hash="$2b$12$" + "." * 53,
-            token_hash="$2b$12$" + "." * 53,
-            token_digests=(f"{number:064x}",),
-            name=None,
-            email=None,
-            email_key=None,
-            user_group="noob",
-            disabled=False,
-            epoch=1,
-            revision=1,
-            created_at=now,
-            updated_at=now,
-        )
+        yield f"user{number * 7_368_787 % 10_000_000_000:010}"  # the factor is prime: no name comes twice
 
 
 def load(environment: Environment, count: int, start: int = 0) -> float:
     """Put ``count`` users, numbered from ``start``, into a database through the store; return the seconds it took."""
-    store = open_store(Settings.from_env(environment))
-    store.prepare()
     started = time.perf_counter()
-    batch: list[User] = []
-    for user in users(count, start):
-        batch.append(user)
-        if len(batch) == INSERT_BATCH:
-            store.insert(batch)
-            batch.clear()
-    store.insert(batch)
-    elapsed = time.perf_counter() - started
-    store.close()
-    return elapsed
-
-
-def measure(environment: Environment, count: int, directory: Path) -> Figures:
-    loaded = load(environment, count)
-    one_worker = environment | {"WORKERS": "1"}
-    with running(one_worker, directory) as doorman, httpx.Client(auth=ADMIN, timeout=600) as client:
-        first_byte, whole = stream(client, doorman, count)
-        return Figures(
-            users=count,
-            load=loaded,
-            first_byte=first_byte,
-            stream=whole,
-            page_at_start=page_time(client, doorman, ""),
-            page_at_end=page_time(client, doorman, "user9"),
-            peak_memory=peak_memory(doorman),
-        )
+    accounts.insert(environment, accounts.users(names(count, start), first=start))
+    return time.perf_counter() - started
 
 
 def stream(client: httpx.Client, doorman: Doorman, count: int) -> tuple[float, float]:
@@ -112,14 +86,15 @@ def stream(client: httpx.Client, doorman: Doorman, count: int) -> tuple[float, f
     return first_byte, time.perf_counter() - started
 
 
-def page_time(client: httpx.Client, doorman: Doorman, after: str) -> float:
-    """Return the median time of a page of 50 names after ``after``."""
-    times = []
+def page_times(client: httpx.Client, doormen: Sequence[Doorman], after: str) -> list[float]:
+    """Return for each server the median time of a page of 50 names after ``after``; they are asked in turn."""
+    times: list[list[float]] = [[] for _ in doormen]
     for _ in range(PAGES_TIMED):
-        started = time.perf_counter()
-        client.get(doorman.users, params={"limit": 50, "after": after}).raise_for_status()
-        times.append(time.perf_counter() - started)
-    return median(times)
+        for doorman, found in zip(doormen, times, strict=True):
+            started = time.perf_counter()
+            client.get(doorman.users, params={"limit": 50, "after": after}).raise_for_status()
+            found.append(time.perf_counter() - started)
+    return [median(found) for found in times]
 
 
 def peak_memory(doorman: Doorman) -> int:
@@ -129,45 +104,46 @@ def peak_memory(doorman: Doorman) -> int:
     return int(line.split()[1]) * 1024
 
 
-def report(store: str, few: Figures, many: Figures) -> None:
-    for figures in (few, many):
-        print(
-            f"| {store} | {figures.users:,} | {figures.load:.1f} s ({figures.users / figures.load:,.0f}/s) "
-            f"| {figures.first_byte * 1000:.0f} ms | {figures.stream:.2f} s "
-            f"| {figures.page_at_start * 1000:.1f} / {figures.page_at_end * 1000:.1f} ms "
-            f"| {figures.peak_memory / 1e6:.1f} MB |"
-        )
-    print(
-        f"| | ratio, difference | | | | {many.page_at_start / few.page_at_start:.2f} / "
-        f"{many.page_at_end / few.page_at_end:.2f} | {(many.peak_memory - few.peak_memory) / 1e6:+.1f} MB |"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=1_000_000)
-    parser.add_argument("--store", nargs="*", choices=["sqlite", "mongod"], default=["sqlite", "mongod"])
-    options = parser.parse_args()
-    print(
-        "| store | users | load | first byte | whole list | page of 50, at start / at end | peak memory of the worker |"
-    )
-    print("|---|---|---|---|---|---|---|")
+def _side_by_side(environments: dict[int, Environment], directory: Path, rounds: int) -> list[Figures]:
+    loads = [load(environment, count) for count, environment in environments.items()]
     with ExitStack() as ends:
-        directory = Path(ends.enter_context(tempfile.TemporaryDirectory()))
-        for store in options.store:
-            common = {"BASIC_AUTH_USER": ADMIN[0], "BASIC_AUTH_PASSWORD": ADMIN[1], "SECRET_KEY": SECRET_KEY}
-            common["BCRYPT_ROUNDS"] = "4"  # what is measured here is not the login
-            if store == "mongod":
-                mongod = Mongod(mongod_program(), directory)
-                ends.callback(mongod.kill)
-                mongod.start()
-                common["DATABASE_URL"] = mongod.uri
-            measured = []
-            for count in (FEW, options.users):
-                place = {"DATABASE_URL": f"sqlite:///{directory}/{count}.db"} if store == "sqlite" else {}
-                measured.append(measure(common | place | {"DATABASE_NAME": f"lists{count}"}, count, directory))
-            report(store, *measured)
+        doormen = [ends.enter_context(running(environment, directory)) for environment in environments.values()]
+        client = ends.enter_context(httpx.Client(auth=ADMIN, timeout=600))
+        streams = [stream(client, doorman, count) for doorman, count in zip(doormen, environments, strict=True)]
+        pages = [[page_times(client, doormen, after) for _ in range(rounds)] for after in _PLACES]
+        return [
+            Figures(
+                users=count,
+                load=loads[index],
+                first_byte=streams[index][0],
+                stream=streams[index][1],
+                pages=[[times[index] for times in place] for place in pages],
+                peak_memory=peak_memory(doormen[index]),
+            )
+            for index, count in enumerate(environments)
+        ]
 
 
-if __name__ == "__main__":
-    main()
+def _lines(store: str, few: Figures, many: Figures) -> Sequence[Line]:
+    ratios = [
+        [long / short for long, short in zip(*places, strict=True)]
+        for places in zip(many.pages, few.pages, strict=True)
+    ]
+    above = (many.peak_memory - few.peak_memory) / 1e6
+    title = f"at {many.users:,} users against {few.users:,}, {store}"
+    return [
+        compared(f"one page of the list {title}", 2, 1.2, max(ratios, key=median), at_most=True),
+        compared(f"memory for the whole list {title}", 25, 10, [above], unit=" MB", digits=1, at_most=True),
+    ]
+
+
+def _row(store: str, figures: Figures) -> list[str]:
+    return [
+        store,
+        f"{figures.users:,}",
+        f"{figures.load:.1f} s ({figures.users / figures.load:,.0f}/s)",
+        f"{figures.first_byte * 1000:.0f} ms",
+        f"{figures.stream:.2f} s",
+        " / ".join(f"{median(rounds) * 1000:.1f}" for rounds in figures.pages) + " ms",
+        f"{figures.peak_memory / 1e6:.1f} MB",
+    ]

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from models import names
 from models.errors import BrokenRuleError, InvalidParametersError
+from models.hashing_gate import HashingGate
 from models.names import UserName
 from models.passwords import MAX_BYTES, Hasher, PasswordPolicy
 from models.secret import Secret
@@ -43,10 +44,19 @@ class CheckedChanges:
 class AccountRules:
     """The rules for each field, and the hashing that comes after them."""
 
-    def __init__(self, policy: PasswordPolicy, hasher: Hasher, keys: KeyRing) -> None:
+    def __init__(self, policy: PasswordPolicy, hasher: Hasher, gate: HashingGate, keys: KeyRing) -> None:
         self._policy = policy
         self._hasher = hasher
+        self._gate = gate
         self._keys = keys
+
+    @staticmethod
+    def name(user_name: str) -> UserName:
+        """Hold a name alone to its rule. Raises ``InvalidParametersError``."""
+        try:
+            return names.user_name(user_name)
+        except BrokenRuleError as error:
+            raise InvalidParametersError({"user_name": [str(error)]}) from error
 
     def check(self, user_name: str, changes: Changes, oauth: OAuth = 0, *, creating: bool = False) -> CheckedChanges:
         """Hold the name and every value to its rule. Raises ``InvalidParametersError`` with all that are broken."""
@@ -80,15 +90,22 @@ class AccountRules:
             token = new_token()
         return CheckedChanges(name, columns, password, token)
 
-    def hashed(self, checked: CheckedChanges) -> dict[str, Any]:
-        """Return the columns to write, secrets hashed: about 0.2 s of a core for each at the default cost."""
+    def hashed(self, checked: CheckedChanges, asked_by: str) -> dict[str, Any]:
+        """Return the columns to write, secrets hashed: about 0.2 s of a core for each at the default cost.
+
+        ``asked_by`` is the id of the user that waits for its turn to hash. Raises ``UnavailableError``.
+        """
         columns = dict(checked.columns)
         if checked.password is not None:
-            columns["password_hash"] = self._hasher.hash(checked.password)
+            columns["password_hash"] = self._hash(checked.password, asked_by)
         if checked.token is not None:
-            columns["token_hash"] = self._hasher.hash(checked.token)
+            columns["token_hash"] = self._hash(checked.token, asked_by)
             columns["token_digests"] = self._keys.token_digests(checked.token)
         return columns
+
+    def _hash(self, secret: Secret, asked_by: str) -> str:
+        with self._gate.change(asked_by):
+            return self._hasher.hash(secret)
 
 
 def new_token() -> Secret:

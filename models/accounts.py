@@ -19,6 +19,9 @@ from models.errors import (
     UserExistsError,
     UserNotFoundError,
 )
+from models.login_limiter import LoginLimiter
+from models.lookups import NOTHING, Foreseen, Lookups
+from models.names import UserName
 from models.secret import Secret
 from models.storage import Store
 from models.user import OAuth, User, new_user_id
@@ -40,18 +43,28 @@ class Accounts:
     def __init__(
         self,
         store: Store,
+        lookups: Lookups,
         rules: AccountRules,
+        *,
         authenticator: Authenticator,
+        limiter: LoginLimiter,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._lookups = lookups
         self._rules = rules
         self._authenticator = authenticator
+        self._limiter = limiter
         self._clock = clock
 
-    def get(self, user_name: str, oauth: OAuth = 0) -> User:
+    def get(
+        self, user_name: str, oauth: OAuth = 0, *, caller: Caller | None = None, foreseen: Foreseen = NOTHING
+    ) -> User:
         """Return the user. Raises ``InvalidParametersError`` for what cannot be a name, and ``UserNotFoundError``."""
-        return self._find(self._rules.check(user_name, {}), oauth)
+        name = self._rules.name(user_name)
+        if caller is not None and caller.user.has_name(name.key, oauth):
+            return caller.user  # as it was read for this very request
+        return self._find(name, oauth, foreseen)
 
     def create(self, caller: Caller | None, user_name: str, fields: Changes, oauth: OAuth = 0) -> User:
         """Add a user; without a token in ``fields`` it gets a random one that nobody sees.
@@ -60,12 +73,12 @@ class Accounts:
         """
         checked = self._rules.check(user_name, fields, oauth, creating=True)
         # This read only spares the hashing: the store's unique index decides.
-        if self._store.find(checked.user_name.key, oauth) is not None:
+        if self._lookups.by_name(checked.user_name.key, oauth) is not None:
             raise UserExistsError
-        user = self._new_user(checked, oauth)
-        if caller is not None:
-            self._authenticator.recheck(caller)
-        with _values_in_use_named():
+        with self._values_named(caller, fields):
+            user = self._new_user(caller, checked, oauth)
+            if caller is not None:
+                self._authenticator.recheck(caller)
             self._store.insert([user])
         return user
 
@@ -77,8 +90,8 @@ class Accounts:
         if self._store.has_admin():
             return False
         checked = self._rules.check(user_name, {**fields, "user_group": "admin"}, creating=True)
-        with _values_in_use_named():
-            return self._store.insert_first_admin(self._new_user(checked, 0))
+        with self._values_named(None, fields):
+            return self._store.insert_first_admin(self._new_user(None, checked, 0))
 
     def has_admin(self) -> bool:
         """Tell whether the store has an enabled ordinary admin with a password."""
@@ -93,22 +106,13 @@ class Accounts:
         precondition: Precondition | None = None,
     ) -> User:
         """Change the given fields. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
-        checked = self._rules.check(user_name, changes, oauth)
-        _meet(precondition, self._find(checked, oauth))
-        columns = self._rules.hashed(checked)
-
-        def write(before: User) -> User:
-            after = before.changed(self._clock(), **columns)
-            with _values_in_use_named():
-                self._store.replace(before, after)
-            return after
-
-        return self._compare_and_set(caller, checked, oauth, precondition, write)
+        with self._values_named(caller, changes):
+            return self._update(caller, user_name, changes, oauth, precondition)
 
     def refresh(self, caller: Caller | None, user_name: str, oauth: OAuth = 0) -> Secret:
         """Give the user a new random token and return it, the only time that it is shown. Raises as ``get`` does."""
         token = new_token()
-        self.update(caller, user_name, {"token": token}, oauth)
+        self._update(caller, user_name, {"token": token}, oauth, None)
         return token
 
     def delete(
@@ -124,15 +128,51 @@ class Accounts:
             self._store.delete(user)
             return user
 
-        self._compare_and_set(caller, self._rules.check(user_name, {}), oauth, precondition, write)
+        self._compare_and_set(caller, self._rules.name(user_name), oauth, precondition, write)
 
-    def _find(self, checked: CheckedChanges, oauth: OAuth) -> User:
-        user = self._store.find(checked.user_name.key, oauth)
+    def _update(
+        self,
+        caller: Caller | None,
+        user_name: str,
+        changes: Changes,
+        oauth: OAuth,
+        precondition: Precondition | None,
+    ) -> User:
+        checked = self._rules.check(user_name, changes, oauth)
+        _meet(precondition, self._find(checked.user_name, oauth))
+        columns = self._rules.hashed(checked, _asker(caller))
+
+        def write(before: User) -> User:
+            after = before.changed(self._clock(), **columns)
+            self._store.replace(before, after)
+            return after
+
+        return self._compare_and_set(caller, checked.user_name, oauth, precondition, write)
+
+    @contextmanager
+    def _values_named(self, caller: Caller | None, changes: Changes) -> Iterator[None]:
+        """Turn the store's word that a value is another's into the field's rule; it does not say whose.
+
+        That a token is another's tells a credential, so whoever named it has failed to log in, and has to wait as long.
+        """
+        if caller is not None and "token" in changes:
+            self._limiter.admit(caller.client, caller.user.name_key)
+        try:
+            yield
+        except EmailInUseError as error:
+            raise InvalidParametersError({"email": ["It is in use."]}) from error
+        except TokenInUseError as error:
+            if caller is not None:
+                self._limiter.failed(caller.client, caller.user.name_key)
+            raise InvalidParametersError({"token": ["It cannot be taken; choose another."]}) from error
+
+    def _find(self, name: UserName, oauth: OAuth, foreseen: Foreseen = NOTHING) -> User:
+        user = self._lookups.by_name(name.key, oauth, foreseen)
         if user is None:
             raise UserNotFoundError
         return user
 
-    def _new_user(self, checked: CheckedChanges, oauth: OAuth) -> User:
+    def _new_user(self, caller: Caller | None, checked: CheckedChanges, oauth: OAuth) -> User:
         columns: dict[str, Any] = {
             "password_hash": None,
             "name": None,
@@ -141,7 +181,7 @@ class Accounts:
             "user_group": "noob",
             "disabled": False,
         }
-        columns |= self._rules.hashed(checked)
+        columns |= self._rules.hashed(checked, _asker(caller))
         now = self._clock()
         return User(
             id=new_user_id(now),
@@ -158,7 +198,7 @@ class Accounts:
     def _compare_and_set(
         self,
         caller: Caller | None,
-        checked: CheckedChanges,
+        name: UserName,
         oauth: OAuth,
         precondition: Precondition | None,
         write: Callable[[User], User],
@@ -169,7 +209,7 @@ class Accounts:
         """
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            user = self._find(checked, oauth)
+            user = self._find(name, oauth)
             _meet(precondition, user)
             if caller is not None:
                 self._authenticator.recheck(caller, user)
@@ -185,12 +225,6 @@ def _meet(precondition: Precondition | None, user: User) -> None:
         raise PreconditionFailedError
 
 
-@contextmanager
-def _values_in_use_named() -> Iterator[None]:
-    """Turn the store's word that a value is another's into the field's rule; it does not say whose."""
-    try:
-        yield
-    except EmailInUseError as error:
-        raise InvalidParametersError({"email": ["It is in use."]}) from error
-    except TokenInUseError as error:
-        raise InvalidParametersError({"token": ["It cannot be taken; choose another."]}) from error
+def _asker(caller: Caller | None) -> str:
+    """Return for whom hashing is asked for."""
+    return caller.user.id if caller is not None else "operator"

@@ -8,7 +8,11 @@ from models.account_rules import AccountRules
 from models.accounts import Accounts
 from models.credentials import Authenticator
 from models.errors import SetupError
+from models.hashing_gate import HashingGate
 from models.listing import Listing
+from models.login_limiter import LoginLimiter
+from models.lookups import Lookups
+from models.password_checks import PasswordChecks
 from models.passwords import Hasher, PasswordPolicy
 from models.secret_key import KeyRing
 from models.storage import Store
@@ -19,6 +23,7 @@ class Core:
     """What a surface is given."""
 
     store: Store
+    lookups: Lookups
     authenticator: Authenticator
     accounts: Accounts
     listing: Listing
@@ -30,7 +35,7 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def prepare_store(store: Store, keys: KeyRing) -> None:
+def prepare_store(store: Store, keys: KeyRing, rounds: int) -> None:
     """Make the store ready to serve; idempotent, and safe when many processes do it at once.
 
     Raises ``SetupError`` when it cannot serve, or holds what was made under another secret key, and
@@ -42,12 +47,27 @@ def prepare_store(store: Store, keys: KeyRing) -> None:
             "SECRET_KEY is not the one that this database was used with, so no API token would be found. Set the old "
             "key again; to rotate it, set the new one as SECRET_KEY and the old one as SECRET_KEY_PREVIOUS."
         )
+    store.raise_highest_cost(rounds)
 
 
 def build_core(
-    store: Store, keys: KeyRing, hasher: Hasher, policy: PasswordPolicy, clock: Callable[[], datetime] = utc_now
+    store: Store,
+    keys: KeyRing,
+    hasher: Hasher,
+    policy: PasswordPolicy,
+    *,
+    gate: HashingGate | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Core:
-    """Put the core together over a prepared store, which is not touched yet."""
-    authenticator = Authenticator(store, hasher, keys, clock)
-    accounts = Accounts(store, AccountRules(policy, hasher, keys), authenticator, clock)
-    return Core(store, authenticator, accounts, Listing(store))
+    """Put the core together over a prepared store, which is not touched yet.
+
+    Without ``gate``, one hash runs at a time.
+    """
+    gate = gate or HashingGate(1)
+    lookups = Lookups(store)
+    limiter = LoginLimiter(store, keys, clock)
+    passwords = PasswordChecks(store, hasher, gate, limiter)
+    authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock)
+    rules = AccountRules(policy, hasher, gate, keys)
+    accounts = Accounts(store, lookups, rules, authenticator=authenticator, limiter=limiter, clock=clock)
+    return Core(store, lookups, authenticator, accounts, Listing(store))

@@ -59,6 +59,14 @@ class NotAuthenticatedError(DoormanError):
     """No credential was given, or it is not one that opens this door."""
 
 
+class TooManyAttemptsError(DoormanError):
+    """Failed logins slow this one down: it was not looked at. ``retry_after`` is in whole seconds, 1 or more."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
 class RecordExistsError(DoormanError):
     """An expiring record of this kind and id is there already, and not overdue."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -19,10 +20,16 @@ class SecretKey:
         self._material = secret.reveal().encode()
         self.id = self._derive("key-id", 8).hex()
         self._token_key = self._derive("api-token", 32)
+        self._limiter_key = self._derive("login-limiter", 32)
 
     def token_digest(self, token: Secret) -> str:
         """Return the HMAC-SHA256 by which a token is found, in hex. It can be computed by the key's holders alone."""
-        return hmac.new(self._token_key, token.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self._token_key, token.reveal().encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+
+    def limiter_digest(self, *parts: str) -> str:
+        """Return what a counter of failed logins is called in the store, in hex: it tells nobody the names tried."""
+        text = json.dumps(parts).encode()
+        return hmac.digest(self._limiter_key, text, hashlib.sha256).hex()
 
     def _derive(self, purpose: str, length: int) -> bytes:
         return HKDF(SHA256(), length, salt=None, info=f"doorman {purpose}".encode()).derive(self._material)

@@ -47,6 +47,10 @@ class User:
         """Whether this user counts towards the admins of whom one must remain."""
         return self.user_group == "admin" and not self.disabled and self.password_hash is not None and self.oauth == 0
 
+    def has_name(self, name_key: str, oauth: OAuth) -> bool:
+        """Tell whether this is the user of that mapped name and kind."""
+        return (self.name_key, self.oauth) == (name_key, oauth)
+
     def changed(self, now: datetime, **changes: Any) -> Self:
         """Return this user with ``changes``, one revision on, and one epoch on if the password changed."""
         if "password_hash" in changes and changes["password_hash"] != self.password_hash:

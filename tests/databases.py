@@ -45,3 +45,14 @@ def _environment() -> Environment:
         "SECRET_KEY": SECRET_KEY,
         "BCRYPT_ROUNDS": "4",
     }
+
+
+def dump(environment: Environment, directory: Path) -> bytes:
+    """Return all that the database holds: SQLite's files byte by byte, MongoDB's documents as text."""
+    if environment["DATABASE_URL"].startswith("sqlite"):
+        return b"".join(path.read_bytes() for path in directory.glob("doorman.db*"))
+    with MongoClient[dict[str, object]](environment["DATABASE_URL"]) as client:
+        database = client[environment["DATABASE_NAME"]]
+        return "\n".join(
+            repr(document) for name in database.list_collection_names() for document in database[name].find()
+        ).encode()

@@ -1,17 +1,30 @@
 """The one protocol that every store keeps, and that ``tests/storage`` holds each of them to.
 
-Conventions: a look-up returns ``None`` when nothing is there; a write that cannot be done raises. Every call may
-raise ``UnavailableError`` when the database cannot be reached, and no other exception of a driver gets out. Every
-write is durable when the call returns, and all of it happens or none. Calls may come from any thread and any process,
-and a connection is never shared across a fork.
+Conventions: a look-up of one returns ``None`` when nothing is there, and a look-up of many leaves it out; a write that
+cannot be done raises. Every call may raise ``UnavailableError`` when the database cannot be reached, and no other
+exception of a driver gets out. Every write is durable when the call returns, and all of it happens or none. Calls may
+come from any thread and any process, and a connection is never shared across a fork.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from models.errors import CorruptRecordError
 from models.records import Record
 from models.user import ListedName, OAuth, User, UserGroup
+
+UserKey = tuple[str, OAuth]  # the mapped name, and the kind
+Found = User | CorruptRecordError  # the error stands for a user that is not as Doorman writes users
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What one counter holds: how often it was counted, and when last."""
+
+    count: int
+    last: datetime
 
 
 class Store(Protocol):
@@ -48,16 +61,21 @@ class Store(Protocol):
     def has_admin(self) -> bool:
         """Tell whether an enabled ordinary admin with a password exists."""
 
-    def find(self, name_key: str, oauth: OAuth = 0) -> User | None:
-        """Look a user up by its mapped name."""
+    def find_users(self, keys: Collection[UserKey]) -> Mapping[UserKey, Found]:
+        """Look users up by mapped name and kind, in one round trip (none for no keys, more for over a hundred).
 
-    def find_by_id(self, user_id: str) -> User | None:
-        """Look a user up by its id; any string may be asked for."""
+        What is not there is left out, and so is what no store can hold. One that is not as Doorman writes users is
+        given as its error, so that it does not spoil the others' answer. Each key is answered as of some moment of the
+        call, and not all as of the same one. All of this goes for the other two as well.
+        """
 
-    def find_by_token(self, digest: str) -> User | None:
-        """Look a user up by a digest of its API token, in a fixed number of indexed look-ups.
+    def find_users_by_id(self, ids: Collection[str]) -> Mapping[str, Found]:
+        """Look users up by their ids, in one round trip; any strings may be asked for."""
 
-        The pointer only leads to the user: one whose own ``token_digests`` lacks ``digest`` is not returned.
+    def find_users_by_token(self, digests: Collection[str]) -> Mapping[str, Found]:
+        """Look users up by digests of their API tokens, in two round trips at the most.
+
+        The pointer only leads to the user: one whose own ``token_digests`` lacks the digest is not returned for it.
         """
 
     def replace(self, before: User, after: User) -> None:
@@ -103,5 +121,20 @@ class Store(Protocol):
     def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
         """Remove a user's records, of one kind or all, in bounded steps as ``purge`` does; return how many."""
 
+    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
+        """Look counters up, in one round trip; an overdue one is not there, purged or not."""
+
+    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
+        """Add one to each counter, from zero if it is overdue; ``last`` and ``expires_at`` are moved on, never back.
+
+        Atomic for each key: of simultaneous calls none is lost.
+        """
+
+    def raise_highest_cost(self, cost: int) -> int:
+        """Record ``cost`` as the highest at which passwords here are hashed, unless a higher one is recorded.
+
+        Returns the highest. Atomic, and never lowered. Nothing is written when nothing changes: 0 only asks.
+        """
+
     def purge(self, *, now: datetime) -> int:
-        """Remove overdue records, in bounded steps that never hold up other writers; return how many."""
+        """Remove overdue records and counters, in bounded steps that never hold up other writers; return how many."""

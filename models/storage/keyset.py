@@ -34,6 +34,8 @@ def key_range(*, after: str | None, prefix: str) -> KeyRange | None:
 
 def is_storable(text: str) -> bool:
     """Tell whether ``text`` is Unicode that UTF-8 can carry; what is not can be asked for, but is never there."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

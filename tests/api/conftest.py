@@ -3,6 +3,8 @@
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from ipaddress import IPv4Address
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from tests.databases import ADMIN, Environment
 
 USERS = "/api/v2/users"
 PASSWORD = "a password of some length"
+# Not a generator, which two threads cannot ask at once.
+ADDRESSES = map(lambda number: str(IPv4Address("198.18.0.1") + number), count())  # noqa: C417 - see above
 
 Credential = tuple[str, str] | str | None
 
@@ -27,6 +31,8 @@ class Api:
 
     def call(self, method: str, path: str, auth: Credential = ADMIN, **rest: Any) -> TestResponse:
         headers = dict(rest.pop("headers", {}))
+        # Each call from an address of its own, so that the limit on failed logins is met only where it is meant to be.
+        rest.setdefault("environ_base", {"REMOTE_ADDR": next(ADDRESSES)})
         if auth is not None:
             headers["Authorization"] = authorization(auth)
         return self.app.test_client().open(path, method=method, headers=headers, **rest)

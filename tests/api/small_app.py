@@ -52,9 +52,12 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class Service(Flask):
-    """Flask with the ``close()`` that the adapter asks for."""
+    """Flask with what the adapter asks for beside."""
 
     notes: Notes
+
+    def foresee(self, environ: dict[str, Any]) -> None:
+        """Prepare nothing."""
 
     def close(self) -> None:
         self.notes.leave("closed")
@@ -141,6 +144,9 @@ class Failing:
         if environ["PATH_INFO"] == "/writes":
             start_response("200 OK", [])(b"chunk")
         return self.service(environ, start_response)
+
+    def foresee(self, environ: dict[str, Any]) -> None:
+        self.service.foresee(environ)
 
     def close(self) -> None:
         self.service.close()

@@ -14,6 +14,7 @@ from models import accounts
 from models.errors import RevisionMismatchError
 from tests.api.conftest import PASSWORD, Api
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
+from tests.storage.stores import find
 
 
 def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
@@ -63,7 +64,7 @@ def test_one_of_two_last_admins_remains(api: Api) -> None:
 
 
 def is_admin(api: Api, name: str) -> bool:
-    user = api.core.store.find(name)
+    user = find(api.core.store, name)
     return user is not None and user.is_guarding_admin
 
 
@@ -94,9 +95,9 @@ def during_hashing(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[[Calla
         rules = api.core.accounts._rules
         hashed = rules.hashed
 
-        def hashed_meanwhile(checked: Any) -> Any:
+        def hashed_meanwhile(checked: Any, asked_by: str) -> Any:
             monkeypatch.undo()
-            columns = hashed(checked)
+            columns = hashed(checked, asked_by)
             event()
             return columns
 
@@ -154,7 +155,7 @@ def test_several_first_starts_make_one_admin(environment: Environment, make_api:
     settings = [Settings.from_env(environment | {"BASIC_AUTH_USER": name}) for name in names]
     cores = at_once([partial(create_core, one) for one in settings])
     api = make_api(environment)
-    (created,) = (name for name in names if cores[0].store.find(name) is not None)
+    (created,) = (name for name in names if find(cores[0].store, name) is not None)
     assert api.get("", (created, ADMIN[1])).get_json() == {"users": [created]}
     for core in cores:
         core.store.close()

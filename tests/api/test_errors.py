@@ -25,6 +25,7 @@ EXAMPLES = [
     (errors.UserNotFoundError(), 403, {"user_exists": False}),
     (errors.LastAdminError(), 409, None),
     (errors.PreconditionFailedError(), 412, None),
+    (errors.TooManyAttemptsError(7), 429, None),
     (errors.CorruptRecordError("canary-id"), 500, None),
     (errors.UnavailableError("canary-reason", retry_after=7), 503, None),
 ]
@@ -56,4 +57,4 @@ def test_each_answer(sqlite_api: Api, error: errors.DoormanError, status: int, b
         assert answer.content_type == "application/problem+json"
         assert answer.get_json().keys() == {"type", "title", "status", "detail"}
         assert "canary" not in answer.text
-    assert answer.headers.get("Retry-After") == ("7" if status == 503 else None)
+    assert answer.headers.get("Retry-After") == ("7" if status in {429, 503} else None)

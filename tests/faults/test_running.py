@@ -12,11 +12,10 @@ from threading import Barrier
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
 from tests.api.small_app import until
 from tests.certificates import make_certificate
-from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment
+from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment, dump
 from tests.mongod import Mongod, free_port
 from tests.running import DOORMAN, Doorman, clean_environment, run_doorman
 
@@ -219,14 +218,3 @@ def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, t
     for raw in [*secrets.values(), refreshed, ADMIN[1], ADMIN_TOKEN, SECRET_KEY]:
         for form in (raw.encode(), b64encode(raw.encode()).rstrip(b"=")):
             assert form not in written, raw
-
-
-def dump(environment: Environment, directory: Path) -> bytes:
-    """Return all that the database holds: SQLite's files byte by byte, MongoDB's documents as text."""
-    if environment["DATABASE_URL"].startswith("sqlite"):
-        return b"".join(path.read_bytes() for path in directory.glob("doorman.db*"))
-    with MongoClient[dict[str, object]](environment["DATABASE_URL"]) as client:
-        database = client[environment["DATABASE_NAME"]]
-        return "\n".join(
-            repr(document) for name in database.list_collection_names() for document in database[name].find()
-        ).encode()

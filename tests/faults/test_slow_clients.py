@@ -139,7 +139,7 @@ def test_a_full_queue_is_refused(tmp_path: Path) -> None:
             answers = [read_to_end(client) for client in clients]
         assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
         assert all(b"retry-after: 1\r\n" in answer.lower() for answer in answers)
-        assert service.log.count("GET /held/more 503 ") == 4
+        until(lambda: service.log.count("GET /held/more 503 ") == 4, "what is logged after it was answered")
         service.notes.leave("release")
         assert held.recv(65_536).startswith(b"HTTP/1.1 200")
         assert service.notes.read("begun-more") is None

@@ -1,23 +1,26 @@
 """Opening stores in tests, and the users that are put into them."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import mongomock
 from pymongo import MongoClient
 
-from models.storage import Store
+from models.errors import CorruptRecordError
+from models.storage import Found, Store
 from models.storage.mongo import schema as mongo_schema
 from models.storage.mongo.store import MongoStore
 from models.storage.sqlite.store import SqliteStore
-from models.user import User, new_user_id
+from models.user import OAuth, User, new_user_id
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 # So late that MongoDB's own purging, which goes by the true time, leaves alone what these tests put in.
@@ -49,11 +52,53 @@ class _MockedMongoStore(MongoStore):
         mongo_schema.create(self._connection)
 
 
+_mocked: Any = import_module("mongomock.collection")
+_add_update = _mocked.BulkOperationBuilder.add_update
+
+
+def _add_update_unsorted(builder: Any, *operands: Any, **options: Any) -> None:
+    # mongomock 4.3 does not know the option that PyMongo sends along since 4.11.
+    options.pop("sort", None)
+    _add_update(builder, *operands, **options)
+
+
+_mocked.BulkOperationBuilder.add_update = _add_update_unsorted
+
+
 def mocked_mongo_store() -> MongoStore:
     def transact(client: Any, work: Callable[[Any], T]) -> T:
         return work(None)
 
-    return _MockedMongoStore(mongomock.MongoClient(tz_aware=True), "doorman", transact=transact)
+    client: Any = mongomock.MongoClient(tz_aware=True)
+    database = client["doorman"]
+
+    def command(asked: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        # mongomock knows no commands, but can do what this one does.
+        return {"cursor": {"id": 0, "firstBatch": list(database[asked["find"]].find(asked["filter"]))}}
+
+    database.command = command
+    return _MockedMongoStore(client, "doorman", transact=transact)
+
+
+def find(store: Store, name_key: str, oauth: OAuth = 0) -> User | None:
+    """Look one user up by its mapped name. Raises ``CorruptRecordError``."""
+    return _one(store.find_users([(name_key, oauth)]), (name_key, oauth))
+
+
+def find_by_id(store: Store, user_id: str) -> User | None:
+    return _one(store.find_users_by_id([user_id]), user_id)
+
+
+def find_by_token(store: Store, digest: str) -> User | None:
+    return _one(store.find_users_by_token([digest]), digest)
+
+
+def _one(users: Mapping[K, Found], key: K) -> User | None:
+    assert set(users) <= {key}
+    found = users.get(key)
+    if isinstance(found, CorruptRecordError):
+        raise found
+    return found
 
 
 @contextmanager

@@ -24,7 +24,17 @@ from models.storage.mongo.documents import ADMINS, GUARD
 from models.storage.mongo.store import MongoStore
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, race
-from tests.storage.stores import NOW, Address, make_admin, make_user, open_store, with_email
+from tests.storage.stores import (
+    NOW,
+    Address,
+    find,
+    find_by_id,
+    find_by_token,
+    make_admin,
+    make_user,
+    open_store,
+    with_email,
+)
 
 
 @pytest.fixture
@@ -63,17 +73,17 @@ def test_a_user_that_doorman_did_not_write_is_told(
     prepared.insert([ann, bob])
     database["users"].update_one({"name_key": "ann"}, change)
     with pytest.raises(CorruptRecordError, match=ann.id):
-        prepared.find("ann")
+        find(prepared, "ann")
     with pytest.raises(CorruptRecordError, match=ann.id):
-        prepared.find_by_id(ann.id)
-    assert prepared.find("bob") == bob
+        find_by_id(prepared, ann.id)
+    assert find(prepared, "bob") == bob
 
 
 def test_numbers_times_and_ids_of_other_kinds_are_told(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """A 64-bit number is a number; a time that Python cannot hold, bytes that are no text, or another id are not."""
     prepared.insert([make_user(name) for name in ("ann", "bob", "cid", "dan")])
     database["users"].update_one({"name_key": "ann"}, {"$set": {"epoch": 2**40}})
-    found = prepared.find("ann")
+    found = find(prepared, "ann")
     assert found is not None
     assert found.epoch == 2**40
     database["users"].update_one({"name_key": "bob"}, [{"$set": {"created_at": {"$toDate": 2**58}}}])
@@ -81,13 +91,13 @@ def test_numbers_times_and_ids_of_other_kinds_are_told(prepared: Store, database
     database["users"].delete_one({"name_key": "cid"})
     database["users"].insert_one({**(document or {}), "_id": "text"})
     with pytest.raises(CorruptRecordError):
-        prepared.find("bob")
+        find(prepared, "bob")
     with pytest.raises(CorruptRecordError, match=r"^text$"):
-        prepared.find("cid")
+        find(prepared, "cid")
     value = b"\x02name\x00\x02\x00\x00\x00\xff\x00"
     raw = RawBSONDocument((4 + len(value) + 1).to_bytes(4, "little") + value + b"\x00")
     database["users"].update_one({"name_key": "dan"}, {"$set": raw})
-    assert prepared.find("dan") is not None
+    assert find(prepared, "dan") is not None
 
 
 def test_a_list_leaves_out_what_is_no_name(prepared: Store, database: Database[dict[str, Any]]) -> None:
@@ -168,10 +178,10 @@ def test_what_a_vanished_user_had_can_be_had_again(prepared: Store, database: Da
         prepared.insert([with_email(make_user("dan", token_digests=ann.token_digests), "cid@x.org")])
     dan = with_email(make_user("dan", token_digests=ann.token_digests), "ann@x.org")
     prepared.insert([dan])
-    assert prepared.find_by_token(ann.token_digests[0]) == dan
+    assert find_by_token(prepared, ann.token_digests[0]) == dan
     moved = with_email(cid, "bob@x.org")
     prepared.replace(cid, moved)
-    assert prepared.find("cid") == moved
+    assert find(prepared, "cid") == moved
     with pytest.raises(TokenInUseError):
         prepared.replace(moved, moved.changed(NOW, token_digests=bob.token_digests))
     assert {pointer["_id"]: str(pointer["user_id"]) for pointer in database["emails"].find()} == {

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from models.storage.mongo.store import MongoStore
 from models.storage.outage import Outage
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, outcome, race
-from tests.storage.stores import NOW, Address, make_user, with_email
+from tests.storage.stores import NOW, Address, find, make_user, with_email
 
 LIMIT = 5.0  # seconds within which a call must fail
 
@@ -65,7 +67,7 @@ def test_a_stopped_server_is_unavailable_until_it_is_back(server: Mongod, served
     assert fails_in_time(lambda: served.insert([make_user("bob")]))
     server.start()
     await_success(served.ping)
-    assert served.find("ann") == ann, "what was acknowledged before the kill is there"
+    assert find(served, "ann") == ann, "what was acknowledged before the kill is there"
     served.insert([make_user("bob")])
 
 
@@ -75,14 +77,52 @@ def test_a_hanging_server_is_unavailable_until_it_goes_on(server: Mongod, served
     served.insert([ann])
     server.pause()
     assert fails_in_time(lambda: served.replace(ann, with_email(ann, "ann@x.org")))
-    assert fails_in_time(lambda: served.find("ann"))
+    assert fails_in_time(lambda: find(served, "ann"))
     server.resume()
     await_success(served.ping)
-    found = served.find("ann")
+    found = find(served, "ann")
     assert found is not None
     renamed = found.changed(NOW, name="Ann")
     assert outcome(lambda: served.replace(found, renamed)) is None
     assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"))) is None
+
+
+CALLS: dict[str, Callable[[Store], object]] = {
+    "users": lambda store: store.find_users([("ann", 0), ("bob", 1)]),
+    "ids": lambda store: store.find_users_by_id([make_user("ann").id]),
+    "tokens": lambda store: store.find_users_by_token(["t"]),
+    "failures": lambda store: store.find_failures(["f"], now=NOW),
+    "count": lambda store: store.count_failures(["f"], now=NOW, expires_at=NOW.replace(year=2101)),
+    "cost": lambda store: store.raise_highest_cost(12),
+    "purge": lambda store: store.purge(now=NOW),
+}
+
+
+def test_every_new_call_is_unavailable_in_time(server: Mongod, served: Store) -> None:
+    """A server that hangs and then is gone makes each of them fail; what was counted after it is back is the sum."""
+    CALLS["count"](served)
+    server.pause()
+    outcomes = race([partial(fails_in_time, partial(call, served)) for call in CALLS.values()])
+    assert counted(outcomes) == {True: len(CALLS)}
+    server.kill()
+    for call in CALLS.values():
+        assert fails_in_time(partial(call, served))
+    server.start()
+    await_success(lambda: CALLS["cost"](served))
+    before = served.find_failures(["f"], now=NOW)["f"].count
+    CALLS["count"](served)
+    assert served.find_failures(["f"], now=NOW)["f"].count == before + 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_sqlite_without_its_file_is_unavailable(
+    sqlite_address: Address, open_prepared: Callable[[Address], Store], name: str
+) -> None:
+    """No call answers as if nothing were there."""
+    store = open_prepared(sqlite_address)
+    Path(sqlite_address.place).unlink()
+    with pytest.raises(UnavailableError, match="not there"):
+        CALLS[name](store)
 
 
 def test_leaving_a_hanging_server_ends(server: Mongod) -> None:

@@ -17,7 +17,7 @@ from models.errors import (
 from models.storage import Store
 from models.user import User
 from tests.storage.races import PROCESSES, THREADS, Processes, counted, outcome, race
-from tests.storage.stores import NOW, Address, make_admin, make_user, open_store, with_email
+from tests.storage.stores import NOW, Address, find, make_admin, make_user, open_store, with_email
 
 RACES = 200
 RACERS = PROCESSES * 2
@@ -63,7 +63,7 @@ SAME = pytest.mark.parametrize(
 def assert_losers_left_nothing(store: Store, make: Callable[[int], User], racers: int) -> None:
     """Once the winner is gone, everything that anyone asked for can be had by somebody new."""
     [winner] = store.list_names(limit=2)
-    found = store.find(winner.name_key)
+    found = find(store, winner.name_key)
     assert found is not None
     store.delete(found)
     for number in range(racers):
@@ -104,7 +104,7 @@ def test_each_revision_is_given_once(durable_store: Store) -> None:
     def change_ten_times() -> list[int]:
         given: list[int] = []
         while len(given) < 10:
-            before = durable_store.find("ann")
+            before = find(durable_store, "ann")
             assert before is not None
             after = before.changed(NOW, name=str(before.revision))
             if outcome(lambda: durable_store.replace(before, after)) is not RevisionMismatchError:  # noqa: B023 - It is called at once.
@@ -190,7 +190,7 @@ def test_one_of_two_admins_remains(durable_store: Store) -> None:
         assert durable_store.has_admin()
         # The loser is an admin still; the winner's victim makes place for a new one.
         gone = one if outcomes[0] is None else other
-        left = durable_store.find(gone.name_key)
+        left = find(durable_store, gone.name_key)
         if left is not None:
             durable_store.delete(left)
         fresh = make_admin(gone.user_name)
@@ -205,12 +205,12 @@ def test_a_child_uses_a_connection_of_its_own(address: Address, durable_store: S
     if child == 0:
         try:
             durable_store.insert([make_user("child")])
-            found = durable_store.find("parent") is not None
+            found = find(durable_store, "parent") is not None
         except BaseException:  # noqa: BLE001 - Nothing may get from the child into pytest.
             found = False
         os._exit(0 if found else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert durable_store.find("child") is not None
+    assert find(durable_store, "child") is not None
     durable_store.insert([make_user("again")])
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from models.errors import SetupError, UnavailableError
 from models.storage import Store
+from models.storage.sqlite import failures, lookups
 from models.storage.sqlite import records as sqlite_records
 from models.storage.sqlite import schema as sqlite_schema
 from models.storage.sqlite import setup as sqlite_setup
 from models.storage.sqlite import store as sqlite
+from models.storage.sqlite.lookups import asking
 from models.storage.sqlite.store import SqliteStore, listing
-from tests.storage.stores import Address, make_user, opened
+from tests.storage.stores import Address, find, find_by_token, make_user, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,9 +29,19 @@ def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store])
 
 
 QUERIES = {
-    "find": (sqlite.FIND, "SEARCH users USING INDEX users_by_name (name_key=? AND oauth=?)"),
-    "id": (sqlite.FIND_BY_ID, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
-    "token": (sqlite.FIND_BY_TOKEN, "SEARCH tokens USING PRIMARY KEY (digest=?)"),
+    **{
+        f"{name} {count}": (asking(query, count), step)
+        for count in (1, 2, 128)
+        for name, query, step in (
+            ("find", lookups.FIND, "SEARCH users USING INDEX users_by_name (name_key=? AND oauth=?)"),
+            ("id", lookups.FIND_BY_ID, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
+            ("token", lookups.FIND_BY_TOKEN, "SEARCH tokens USING PRIMARY KEY (digest=?)"),
+            ("user of token", lookups.FIND_BY_TOKEN, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
+            ("failures", failures.FIND, "SEARCH failures USING PRIMARY KEY (key=?)"),
+        )
+    },
+    "purge failures": (failures.PURGE, "SEARCH failures USING COVERING INDEX failures_by_expiry (expires_at<?)"),
+    "cost": (sqlite_records.HIGHEST_COST, "SEARCH meta USING PRIMARY KEY (key=?)"),
     "admin": (sqlite.HAS_ADMIN, "SCAN users USING INDEX users_guarding"),
     "other admin": (sqlite.HAS_OTHER_ADMIN, "SCAN users USING INDEX users_guarding"),
     "update": (sqlite.UPDATE, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),
@@ -67,7 +79,10 @@ def test_every_look_up_goes_by_an_index(prepared: Store, path: Path, name: str) 
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
     assert step in plan
     for line in plan:
-        assert not line.startswith(("SCAN users", "SCAN tokens", "SCAN records", "USE TEMP")) or line == step
+        assert (
+            not line.startswith(("SCAN users", "SCAN tokens", "SCAN records", "SCAN failures", "USE TEMP"))
+            or line == step
+        )
 
 
 def test_a_stale_pointer_leads_nowhere(prepared: Store, path: Path) -> None:
@@ -76,8 +91,8 @@ def test_a_stale_pointer_leads_nowhere(prepared: Store, path: Path) -> None:
     prepared.insert([user])
     with opened(path) as connection:
         connection.execute("INSERT INTO tokens (digest, user_id) VALUES ('stale', ?), ('gone', 'x')", (user.id,))
-    assert prepared.find_by_token("stale") is None
-    assert prepared.find_by_token("gone") is None
+    assert find_by_token(prepared, "stale") is None
+    assert find_by_token(prepared, "gone") is None
 
 
 def test_only_the_owner_may_read(prepared: Store, path: Path) -> None:
@@ -148,7 +163,7 @@ def test_a_read_only_file_is_refused(path: Path) -> None:
 def test_a_store_that_was_not_prepared_is_unavailable(path: Path) -> None:
     """Nothing makes an empty database by accident."""
     with closing(SqliteStore(path)) as store, pytest.raises(UnavailableError):
-        store.find("ann")
+        find(store, "ann")
     assert not path.exists()
 
 
@@ -168,4 +183,4 @@ def test_tables_are_made_all_or_none(path: Path, monkeypatch: pytest.MonkeyPatch
             with pytest.raises(SetupError, match="already exists"):
                 store.prepare()
         store.prepare()
-        assert store.find("ann") is None
+        assert find(store, "ann") is None

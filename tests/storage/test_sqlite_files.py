@@ -14,7 +14,7 @@ from models.errors import SetupError, UnavailableError
 from models.storage import Store
 from models.storage.sqlite.store import SqliteStore
 from tests.storage.races import outcome, race
-from tests.storage.stores import Address, make_user, opened
+from tests.storage.stores import Address, find, make_user, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_preparing_again_keeps_the_locks(path: Path) -> None:
         assert writer.stdout.readline() == "prepared\n"
         with closing(SqliteStore(path)) as store:
             store.prepare()
-            assert store.find("first") is not None
+            assert find(store, "first") is not None
         writer.stdin.write("\n")
         writer.stdin.flush()
         assert writer.stdout.readline() == "inserted\n"
@@ -70,7 +70,7 @@ def test_a_deleted_file_is_unavailable(prepared: Store, path: Path) -> None:
     with pytest.raises(UnavailableError, match="not there"):
         prepared.insert([make_user("bob")])
     with pytest.raises(UnavailableError, match="not there"):
-        prepared.find("ann")
+        find(prepared, "ann")
     with closing(SqliteStore(path)) as started, pytest.raises(SetupError, match="is not there, but its log is"):
         started.prepare()
     assert not path.exists()
@@ -96,7 +96,7 @@ def test_a_replaced_file_is_served_by_the_next_start_alone(prepared: Store, path
     with pytest.raises(UnavailableError, match=REPLACED):
         prepared.insert([make_user("bob")])
     with closing(SqliteStore(path)) as worker, pytest.raises(UnavailableError, match=REPLACED):
-        worker.find("ann")  # one that was started with the former file, and first asked now
+        find(worker, "ann")  # one that was started with the former file, and first asked now
     with closing(SqliteStore(path)) as started:
         started.prepare()
         started.insert([make_user("bob")])
@@ -160,7 +160,7 @@ def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, p
     with pytest.raises(UnavailableError, match=REPLACED), prepared._database.writing():
         copy.replace(path)
     prepared.prepare()
-    assert prepared.find("ann") is not None
+    assert find(prepared, "ann") is not None
 
 
 def test_a_write_into_a_log_that_was_removed_fails(prepared: Store, path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_write_into_a_log_that_was_removed_fails(prepared: Store, path: Path) 
         with pytest.raises(UnavailableError, match="log was removed"):
             prepared.insert([make_user("bob")])
         with pytest.raises(UnavailableError, match="log was removed"):
-            prepared.find("ann")
+            find(prepared, "ann")
 
 
 def test_an_emptied_file_takes_no_writes(prepared: Store, path: Path) -> None:
@@ -208,13 +208,13 @@ def test_a_file_moved_away_and_back_is_served_again(prepared: Store, path: Path)
     prepared.insert([make_user("ann")])
     away = path.rename(path.with_name("away.db"))
     with pytest.raises(UnavailableError, match="not there"):
-        prepared.find("ann")
+        find(prepared, "ann")
     path.touch()
     with pytest.raises(UnavailableError, match="is empty"):
-        prepared.find("ann")
+        find(prepared, "ann")
     away.replace(path)
     prepared.insert([make_user("bob")])
-    assert prepared.find("ann") is not None
+    assert find(prepared, "ann") is not None
 
 
 def test_rubbish_is_unavailable_until_it_is_gone(prepared: Store, path: Path) -> None:
@@ -231,7 +231,7 @@ def test_rubbish_is_unavailable_until_it_is_gone(prepared: Store, path: Path) ->
     rubbish.write_bytes(os.urandom(path.stat().st_size))
 
     def find_all() -> set[object]:
-        return {outcome(partial(prepared.find, user.name_key)) for user in users}
+        return {outcome(partial(find, prepared, user.name_key)) for user in users}
 
     overwrite = ["dd", "conv=notrunc", "bs=1M", "status=none", f"of={path}"]
     subprocess.run([*overwrite, f"if={rubbish}"], check=True)
@@ -295,5 +295,5 @@ def test_a_link_shares_the_lock(prepared: Store, path: Path, tmp_path: Path) -> 
     with closing(SqliteStore(link)) as store:
         store.prepare()
         store.insert([make_user("ann")])
-    assert prepared.find("ann") is not None
+    assert find(prepared, "ann") is not None
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith("link")] == ["link.db"]

@@ -10,7 +10,7 @@ import pytest
 from models.errors import RevisionMismatchError
 from models.storage import Store
 from models.storage.sqlite.store import SqliteStore
-from tests.storage.stores import NOW, Address, make_user, opened
+from tests.storage.stores import NOW, Address, find, make_user, opened
 
 
 @pytest.fixture
@@ -81,4 +81,4 @@ def test_deleting_a_user_of_many_records_lets_others_write(prepared: Store, path
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (2500,)
         prepared.delete(changed)
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)
-    assert prepared.find("ann") is None
+    assert find(prepared, "ann") is None

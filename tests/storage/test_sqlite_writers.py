@@ -1,11 +1,9 @@
 """Connections to a SQLite file, the queue of its writers, and what a killed process leaves."""
 
-import gc
 import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,7 +18,7 @@ from models.storage.sqlite import lock as sqlite_lock
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.store import SqliteStore
 from tests.storage.races import PROCESSES, Processes, counted, race
-from tests.storage.stores import NOW, Address, make_user, opened
+from tests.storage.stores import NOW, Address, find, make_user, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +51,7 @@ def test_a_database_that_another_holds_is_unavailable(prepared: Store, path: Pat
         assert 0.4 <= time.monotonic() - started < 0.8
         with pytest.raises(UnavailableError, match="locked"):
             store.prepare()
-        assert store.find("ann") is None
+        assert find(store, "ann") is None
         other.execute("ROLLBACK")
     prepared.insert([make_user("ann")])
 
@@ -86,7 +84,7 @@ def test_after_a_wait_in_vain_writers_fail_at_once(
         assert 0.3 < outage._retry_at - time.monotonic() <= 0.5
         with pytest.raises(UnavailableError, match="a moment ago"):
             store.insert([make_user("ann")])
-        assert store.find("ann") is None
+        assert find(store, "ann") is None
         outage._retry_at = time.monotonic()
         store.insert([make_user("ann")])
         store.insert([make_user("bob")])
@@ -98,7 +96,7 @@ def test_a_stopped_writer_makes_others_fail(prepared: Store, path: Path) -> None
     with closing(SqliteStore(path, patience=0.05)) as store, queue.turn(time.monotonic() + 5):
         outcomes = race([lambda: store.insert([make_user("ann")])] * 3)
         assert counted(outcomes) == {UnavailableError: 3}
-        assert store.find("ann") is None
+        assert find(store, "ann") is None
     prepared.insert([make_user("ann")])
 
 
@@ -111,38 +109,13 @@ def test_a_lock_file_that_cannot_be_opened_is_unavailable(prepared: Store, path:
         prepared.insert([make_user("ann")])
 
 
-def test_a_finished_thread_leaves_no_connection(prepared: Store) -> None:
-    """Each thread has a connection while it lives, and its files are closed when it ends."""
-    prepared.insert([make_user("ann")])
-    before = open_files()
-    reading, leave = threading.Barrier(5), threading.Event()
-
-    def read() -> None:
-        assert prepared.find("ann") is not None
-        reading.wait()
-        leave.wait()
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    reading.wait()
-    assert open_files() > before
-    leave.set()
-    for thread in threads:
-        thread.join()
-    gc.collect()
-    # SQLite keeps a closed connection's descriptor for the next one if others have the file open; it reuses them.
-    prepared.close()
-    assert open_files() < before
-
-
 def open_files() -> int:
     return len([entry for entry in Path("/proc/self/fd").iterdir() if "doorman.db" in os.path.realpath(entry)])
 
 
 def test_closing_closes_every_file(prepared: Store) -> None:
     """After close nothing of the database is open, whichever thread opened it."""
-    race([lambda: prepared.find("ann")] * 3)
+    race([lambda: find(prepared, "ann")] * 3)
     prepared.ping()
     prepared.close()
     assert open_files() == 0

@@ -119,8 +119,9 @@ class Transactions:
 class _Link:
     """One process's client, and what the process knows about the server."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, database_name: str) -> None:
         self.client = client
+        self.database = client[database_name]
         self.outage = Outage(pause=_RETRY_PAUSE, patience=CALL_LIMIT)
 
 
@@ -135,7 +136,7 @@ class MongoConnection:
         transact: Transact | None = None,
         renew: Callable[[], Client] | None = None,
     ) -> None:
-        self._links = {os.getpid(): _Link(client)}
+        self._links = {os.getpid(): _Link(client, database_name)}
         self.database_name = database_name
         self._abandoned: deque[Document] = deque(maxlen=_MOST_ABANDONED)
         self._may_kill = True
@@ -150,8 +151,9 @@ class MongoConnection:
         lost = False
         try:
             with pymongo.timeout(limit):
-                self._kill_abandoned(link.client)
-                yield link.client[self.database_name]
+                if self._abandoned:
+                    self._kill_abandoned(link.client)
+                yield link.database
         except PyMongoError as error:
             lost = _has_lost_server(error, link.client)
             raise UnavailableError(f"MongoDB: {_told(error)}") from error
@@ -202,7 +204,7 @@ class MongoConnection:
             if self._renew is None:
                 raise RuntimeError("this store was forked without a way to make a client of its own")
             # Of two threads that come here first, one's client is dropped, which has not connected yet.
-            link = self._links.setdefault(process, _Link(self._renew()))
+            link = self._links.setdefault(process, _Link(self._renew(), self.database_name))
         return link
 
 

@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import fields
 from datetime import datetime
+from itertools import product
+from operator import itemgetter
 from typing import Any
 
+from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from models.errors import CorruptRecordError
 from models.records import Record
+from models.storage import Found
 from models.storage.keyset import is_storable
+from models.storage.layout import FIELDS, build_user
 from models.user import USER_GROUPS, User
 
 Document = dict[str, Any]
@@ -20,14 +23,17 @@ USERS = "users"  # _id is the user's id
 EMAILS = "emails"  # _id is the mapped address, ``user_id`` whose it is
 TOKENS = "tokens"  # _id is the digest, ``user_id`` whose it is
 RECORDS = "records"  # _id is {kind, id}
+FAILURES = "failures"  # _id is the counter's key
 GUARD = "guard"  # the one document ``ADMINS`` counts the guarding admins in ``n``
-META = "meta"  # the one document ``KEY`` has the secret key's id
+META = "meta"  # the document ``KEY`` has the secret key's id, and ``COST`` the highest cost of a password's hash
 
 ADMINS = "admins"
 KEY = "secret_key"
+COST = "highest_cost"
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
-_FIELDS = tuple(field.name for field in fields(User) if field.name != "id")
+_OAUTHS = (0, 1)
+_TEXTS = frozenset({str})
 _MICROSECONDS_PER_MILLISECOND = 1000
 
 
@@ -39,32 +45,30 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_text_or_none(value: object) -> bool:
-    return value is None or is_text(value)
-
-
-def _is_moment(value: object) -> bool:
-    return isinstance(value, datetime)
-
-
-# What each field of a user must be. Other programs may write to the collection as well, and not all of them know.
-_RULES: dict[str, Callable[[Any], bool]] = {
-    "user_name": is_text,
-    "name_key": is_text,
-    "oauth": lambda value: is_whole(value) and value in {0, 1},
-    "password_hash": _is_text_or_none,
-    "token_hash": is_text,
-    "token_digests": lambda value: isinstance(value, list) and all(map(is_text, value)),
-    "name": _is_text_or_none,
-    "email": _is_text_or_none,
-    "email_key": _is_text_or_none,
-    "user_group": lambda value: isinstance(value, str) and value in USER_GROUPS,
-    "disabled": lambda value: isinstance(value, bool),
-    "epoch": is_whole,
-    "revision": is_whole,
-    "created_at": _is_moment,
-    "updated_at": _is_moment,
+# Of what types a user's fields may be. Other programs may write to the collection as well, and not all of them know.
+# Any text that was decoded from BSON is one that can be stored.
+_TEXT, _TEXT_OR_NONE, _WHOLE = (str,), (str, type(None)), (int, Int64)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (ObjectId,),
+    "user_name": _TEXT,
+    "name_key": _TEXT,
+    "oauth": _WHOLE,
+    "password_hash": _TEXT_OR_NONE,
+    "token_hash": _TEXT,
+    "token_digests": (list,),
+    "name": _TEXT_OR_NONE,
+    "email": _TEXT_OR_NONE,
+    "email_key": _TEXT_OR_NONE,
+    "user_group": _TEXT,
+    "disabled": (bool,),
+    "epoch": _WHOLE,
+    "revision": _WHOLE,
+    "created_at": (datetime,),
+    "updated_at": (datetime,),
 }
+_SHAPES = frozenset(product(*(_TYPES[name] for name in FIELDS)))
+_values_of = itemgetter("_id", *FIELDS[1:])
+_OAUTH, _GROUP, _DIGESTS = map(FIELDS.index, ("oauth", "user_group", "token_digests"))
 
 
 def object_id(user_id: str) -> ObjectId | None:
@@ -74,19 +78,35 @@ def object_id(user_id: str) -> ObjectId | None:
 
 def user_document(user: User) -> Document:
     document: Document = {"_id": ObjectId(user.id)}
-    document.update((name, getattr(user, name)) for name in _FIELDS)
+    document.update((name, getattr(user, name)) for name in FIELDS[1:])
     document["token_digests"] = list(user.token_digests)
     return document
 
 
+def found_from(document: Document) -> Found:
+    """Build the user from its document, or the error for one that Doorman did not write."""
+    try:
+        values = list(_values_of(document))
+    except KeyError:
+        return CorruptRecordError(str(document["_id"]))
+    digests = values[_DIGESTS]
+    if not (
+        tuple(map(type, values)) in _SHAPES
+        and values[_OAUTH] in _OAUTHS
+        and values[_GROUP] in USER_GROUPS
+        and _TEXTS.issuperset(map(type, digests))
+    ):
+        return CorruptRecordError(str(values[0]))
+    values[0], values[_DIGESTS] = str(values[0]), tuple(digests)
+    return build_user(values)
+
+
 def user_from(document: Document) -> User:
     """Build the user from its document. Raises ``CorruptRecordError`` when that is not one that Doorman wrote."""
-    is_sound = all(name in document and rule(document[name]) for name, rule in _RULES.items())
-    if not (is_sound and isinstance(document["_id"], ObjectId)):
-        raise CorruptRecordError(str(document["_id"]))
-    values = {name: document[name] for name in _FIELDS}
-    values["token_digests"] = tuple(values["token_digests"])
-    return User(id=str(document["_id"]), **values)
+    found = found_from(document)
+    if isinstance(found, CorruptRecordError):
+        raise found
+    return found
 
 
 def is_listed(row: Document) -> bool:
@@ -102,6 +122,14 @@ def revision_filter(user: User) -> Document:
         "oauth": user.oauth,
         "revision": user.revision,
     }
+
+
+def likeness_filter(user: User) -> Document:
+    """Match the user if it is still at this revision, with the same pointers, and as much of an admin."""
+    likeness: Document = {
+        name: getattr(user, name) for name in ("email_key", "user_group", "disabled", "password_hash")
+    }
+    return {**revision_filter(user), **likeness, "token_digests": list(user.token_digests)}
 
 
 def email_pointers(user: User) -> list[Document]:

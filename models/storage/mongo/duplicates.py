@@ -18,6 +18,11 @@ def duplicate_raises(error: type[DoormanError]) -> Iterator[None]:
     except DuplicateKeyError as duplicate:
         raise error from duplicate
     except BulkWriteError as failure:
-        if any(write["code"] == _DUPLICATE_KEY for write in failure.details["writeErrors"]):
+        if is_duplicate(failure):
             raise error from failure
         raise
+
+
+def is_duplicate(failure: BulkWriteError) -> bool:
+    """Tell whether a violated unique index is among what went wrong."""
+    return any(write["code"] == _DUPLICATE_KEY for write in failure.details["writeErrors"])

@@ -1,6 +1,10 @@
-"""Expiring records and the key's id in MongoDB. Each write is one document's, and so needs no transaction."""
+"""Expiring records, the key's id and the highest cost in MongoDB.
+
+Each write is one document's, and so needs no transaction.
+"""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
@@ -10,6 +14,8 @@ from models.records import Record
 from models.storage.keyset import is_storable
 from models.storage.mongo.connection import MongoConnection
 from models.storage.mongo.documents import (
+    COST,
+    FAILURES,
     KEY,
     META,
     RECORDS,
@@ -20,7 +26,7 @@ from models.storage.mongo.documents import (
 )
 from models.storage.mongo.duplicates import duplicate_raises
 
-_PURGE_STEP = 1000  # records in one command
+_PURGE_STEP = 1000  # records or counters in one command
 
 
 class MongoRecords:
@@ -57,16 +63,19 @@ class MongoRecords:
             return database[RECORDS].delete_many(wanted).deleted_count
 
     def purge(self, *, now: datetime) -> int:
+        return sum(self._purge(collection, now=now) for collection in (RECORDS, FAILURES))
+
+    def _purge(self, collection: str, *, now: datetime) -> int:
         overdue = {"$lte": to_millisecond(now)}
         total = 0
         while True:
             with self._connection.call() as database:
                 found = [
                     document["_id"]
-                    for document in database[RECORDS].find({"expires_at": overdue}, {"_id": 1}).limit(_PURGE_STEP)
+                    for document in database[collection].find({"expires_at": overdue}, {"_id": 1}).limit(_PURGE_STEP)
                 ]
                 # The time is asked for again: a record may have taken an overdue one's place since.
-                purged = database[RECORDS].delete_many({"_id": {"$in": found}, "expires_at": overdue})
+                purged = database[collection].delete_many({"_id": {"$in": found}, "expires_at": overdue})
             total += purged.deleted_count
             if len(found) < _PURGE_STEP:
                 return total
@@ -81,3 +90,14 @@ class MongoRecords:
                 # One is recorded; if it came to be only now, it may still be an acceptable one.
                 return database[META].update_one(acceptable, adopted).matched_count == 1
             return True
+
+    def raise_highest_cost(self, cost: int) -> int:
+        with self._connection.call() as database:
+            while True:
+                recorded = database[META].find_one({"_id": COST})
+                highest: int = 0 if recorded is None else recorded["cost"]
+                if highest >= cost:
+                    return highest
+                # Of two that record the first one, one may be told that it is there: it looks again.
+                with suppress(DuplicateKeyError):
+                    database[META].update_one({"_id": COST}, {"$max": {"cost": cost}}, upsert=True)

@@ -9,7 +9,18 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from models.errors import SetupError, UnavailableError
 from models.storage.mongo.connection import MongoConnection
-from models.storage.mongo.documents import ADMINS, EMAILS, GUARD, META, RECORDS, TOKENS, USERS, Document, is_whole
+from models.storage.mongo.documents import (
+    ADMINS,
+    EMAILS,
+    FAILURES,
+    GUARD,
+    META,
+    RECORDS,
+    TOKENS,
+    USERS,
+    Document,
+    is_whole,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +42,7 @@ _INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
         IndexModel([("user_id", ASCENDING), ("_id.kind", ASCENDING)], name="of_user"),
     ],
+    FAILURES: [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)],
     EMAILS: [],
     TOKENS: [],
     GUARD: [],

@@ -1,6 +1,6 @@
 """The store on MongoDB, a replica set or a sharded cluster: for any number of processes and machines."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -9,8 +9,9 @@ from pymongo.database import Database
 
 from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError
 from models.records import Record
+from models.storage import Failures, Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
-from models.storage.keyset import is_storable, key_range
+from models.storage.keyset import key_range
 from models.storage.mongo import schema as mongo_schema
 from models.storage.mongo.changes import (
     add_pointers,
@@ -32,12 +33,14 @@ from models.storage.mongo.documents import (
     Document,
     email_pointers,
     is_listed,
-    object_id,
+    likeness_filter,
     revision_filter,
     token_pointers,
     user_document,
     user_from,
 )
+from models.storage.mongo.failures import MongoFailures
+from models.storage.mongo.lookups import MongoLookups
 from models.storage.mongo.records import MongoRecords
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -59,7 +62,9 @@ class MongoStore:
         renew: Callable[[], Client] | None = None,
     ) -> None:
         self._connection = MongoConnection(client, database_name, transact=transact, renew=renew)
+        self._lookups = MongoLookups(self._connection)
         self._records = MongoRecords(self._connection)
+        self._failures = MongoFailures(self._connection)
 
     @classmethod
     def connect(cls, url: str, database_name: str) -> Self:
@@ -98,29 +103,14 @@ class MongoStore:
         with self._connection.call() as database:
             return database[GUARD].find_one({"_id": ADMINS, "n": {"$gt": 0}}) is not None
 
-    def find(self, name_key: str, oauth: OAuth = 0) -> User | None:
-        if not is_storable(name_key):
-            return None
-        with self._connection.call() as database:
-            document = database[USERS].find_one({"name_key": name_key, "oauth": oauth})
-        return None if document is None else user_from(document)
+    def find_users(self, keys: Collection[UserKey]) -> Mapping[UserKey, Found]:
+        return self._lookups.by_name(keys)
 
-    def find_by_id(self, user_id: str) -> User | None:
-        key = object_id(user_id)
-        if key is None:
-            return None
-        with self._connection.call() as database:
-            document = database[USERS].find_one({"_id": key})
-        return None if document is None else user_from(document)
+    def find_users_by_id(self, ids: Collection[str]) -> Mapping[str, Found]:
+        return self._lookups.by_id(ids)
 
-    def find_by_token(self, digest: str) -> User | None:
-        if not is_storable(digest):
-            return None
-        with self._connection.call() as database:
-            pointer = database[TOKENS].find_one({"_id": digest})
-            document = None if pointer is None else database[USERS].find_one({"_id": pointer.get("user_id")})
-        user = None if document is None else user_from(document)
-        return user if user is not None and digest in user.token_digests else None
+    def find_users_by_token(self, digests: Collection[str]) -> Mapping[str, Found]:
+        return self._lookups.by_token(digests)
 
     def replace(self, before: User, after: User) -> None:
         require_same_identity(before, after)
@@ -145,10 +135,11 @@ class MongoStore:
                 add_pointers(database, session, TOKENS, token_pointers(after), TokenInUseError)
 
         if (before.email_key, before.token_digests, counted) == (after.email_key, after.token_digests, 0):
+            # One document is all that is written, provided that the stored one is what the caller takes it for.
             with self._connection.call() as database:
-                replace(database, None)
-        else:
-            self._change([after], replace)
+                if database[USERS].replace_one(likeness_filter(before), user_document(after)).matched_count:
+                    return
+        self._change([after], replace)
 
     def delete(self, user: User) -> None:
         def delete(database: Database[Document], session: ClientSession | None) -> None:
@@ -218,6 +209,15 @@ class MongoStore:
 
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
         return self._records.adopt_key_id(key_id, known=known)
+
+    def raise_highest_cost(self, cost: int) -> int:
+        return self._records.raise_highest_cost(cost)
+
+    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
+        return self._failures.find(keys, now=now)
+
+    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
+        self._failures.count(keys, now=now, expires_at=expires_at)
 
     def _change(self, users: Sequence[User], work: Callable[[Database[Document], ClientSession | None], T]) -> T:
         """Run ``work`` in a transaction; again if only stale pointers say that what ``users`` are to have is taken."""

@@ -1,4 +1,4 @@
-"""Connections to one SQLite file: one a thread, none across a fork, and writers one at a time.
+"""Connections to one SQLite file: one a call at a time, none across a fork, and writers one at a time.
 
 The sole importer of ``sqlite3``; no exception of its gets out.
 """
@@ -6,13 +6,14 @@ The sole importer of ``sqlite3``; no exception of its gets out.
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from models.errors import DoormanError, SetupError, UnavailableError
 from models.storage.outage import Outage
-from models.storage.sqlite.file import FileId, ServedFile, file_size, log_path, make_directory, make_file
+from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.schema import APPLICATION_ID, VERSION
@@ -20,8 +21,8 @@ from models.storage.sqlite.schema import APPLICATION_ID, VERSION
 Connection = sqlite3.Connection
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
-# KiB for each thread's connection. The system caches the file too, once for all of them; with 16 MiB a list of a
-# million names, whose pages any thread may read, cost the process 59 MB.
+# KiB for each connection. The system caches the file too, once for all of them; with 16 MiB a list of a million names,
+# whose pages any connection may read, cost the process 59 MB.
 _CACHE_SIZE = 512
 _READ_PATIENCE = 1.0  # seconds: readers wait for nobody but one who repairs the log after a crash
 _PAUSE = 0.5  # seconds in which no writer tries again after one that could not get its turn
@@ -29,6 +30,7 @@ _LOG_STEP = 16 << 20  # bytes of the write-ahead log after which it is emptied, 
 _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+_FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -46,27 +48,40 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Lend this thread's connection, outside any transaction."""
-        handle = self._handles.own()
-        with handle.lock, _translated(handle):
+        """Lend a connection, outside any transaction."""
+        with self._handles.running():
             self._served.require()
-            yield self._open(handle)
+            with self._handle() as handle:
+                yield self._open(handle)
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Sequence[Any]]:
+        """Return all that one query finds. Each request does this, so no context manager is made."""
+        handles = self._handles
+        handles.begin()
+        handle = handles.take()
+        try:
+            self._served.require()
+            return self._open(handle).execute(query, values).fetchall()
+        except _FAILURES as error:
+            raise _translated(error, handle) from error
+        finally:
+            handles.give(handle)
+            handles.end()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Lend this thread's connection inside a transaction that no other writer runs beside.
+        """Lend a connection inside a transaction that no other writer runs beside.
 
         It is committed, to the disk, at the end; whatever is raised undoes it all. Whoever has waited in vain makes the
         others fail at once for a while, so that waiting writers do not hold all the threads that could be reading.
         """
         self._outage.refuse_or_try()
-        handle = self._handles.own()
         deadline = time.monotonic() + self._patience
         begun = False
         try:
-            with handle.lock, _translated(handle):
+            with self._handles.running():
                 self._served.require()
-                with self._queue.turn(deadline):
+                with self._queue.turn(deadline), self._handle() as handle:
                     connection = self._open(handle)
                     with _patient(connection, deadline):
                         connection.execute("BEGIN IMMEDIATE")
@@ -74,7 +89,8 @@ class Database:
                         with _undone_if_raised(connection):
                             yield connection
                             self._served.require()
-                            self._served.record(self._require_log(handle))
+                            handle.log = self._served.require_log(handle.log)
+                            self._served.record(handle.log)
                             connection.execute("COMMIT")
                         self._bound_log(connection)
         finally:
@@ -89,25 +105,23 @@ class Database:
         Raises ``SetupError`` when this place or this file cannot be used, ``UnavailableError`` when it is locked for
         too long.
         """
-        handle = self._handles.own()
         try:
-            make_directory(self.path)
-            self._queue.make()
-            deadline = time.monotonic() + self._patience
-            with handle.lock, self._queue.turn(deadline):
-                if not self.path.exists() and file_size(log_path(self._name)) > 0:
-                    raise SetupError(
-                        f"{self.path} is not there, but its log is: put the file back, or remove {log_path(self._name)}"
-                        " to begin anew."
-                    )
-                self._served.take(is_new=make_file(self.path))
-                connection = self._open(handle, is_prepared=False)
-                with _patient(connection, deadline):
-                    yield connection
+            with self._handles.running():
+                make_directory(self.path)
+                self._queue.make()
+                deadline = time.monotonic() + self._patience
+                with self._queue.turn(deadline), self._handles.taken() as handle:
+                    self._served.take()
+                    try:
+                        connection = self._open(handle, is_prepared=False)
+                        with _patient(connection, deadline):
+                            yield connection
+                    except sqlite3.Error:
+                        handle.close()
+                        raise
         except OSError as error:
             raise self._unusable(error.strerror) from error
         except sqlite3.Error as error:
-            handle.close()
             if _code(error) in _BUSY:
                 raise UnavailableError(f"the database is locked: {error}") from error
             raise self._unusable(error) from error
@@ -115,6 +129,14 @@ class Database:
     def close(self) -> None:
         with self._handles.all_idle():
             pass
+
+    @contextmanager
+    def _handle(self) -> Iterator[Handle[Connection]]:
+        with self._handles.taken() as handle:
+            try:
+                yield handle
+            except _FAILURES as error:
+                raise _translated(error, handle) from error
 
     def _unusable(self, reason: object) -> SetupError:
         return SetupError(
@@ -128,25 +150,16 @@ class Database:
             handle.connection, handle.file = self._connect(is_prepared=is_prepared), self._served.file
             handle.log = self._served.log()
         else:
-            self._require_log(handle)
+            # One that has another log than the file has now is not closed, since closing the last one would write what
+            # is in its log over the database. A log is made at the latest by the first write.
+            handle.log = self._served.require_log(handle.log)
         return handle.connection
-
-    def _require_log(self, handle: Handle[Connection]) -> FileId | None:
-        """Return the log. Refuse one that was put in the place of the connection's own, which then knows the only data.
-
-        The connection is not closed, since closing the last one would write what is in its log over the database.
-        """
-        log = self._served.log()
-        if handle.log not in (None, log):
-            raise UnavailableError("the database's log was removed: stop Doorman, and restore a copy of the database")
-        handle.log = log  # made at the latest by the first write
-        return log
 
     def _connect(self, *, is_prepared: bool) -> Connection:
         # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.
         if is_prepared and file_size(self._name) == 0:
             raise UnavailableError("the database file is empty")
-        # Other threads close connections (``Handles.all_idle``), but never use them.
+        # The calls that use a connection, one at a time, come from any threads.
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode=rw",
             uri=True,
@@ -159,9 +172,9 @@ class Database:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_STEP}")
             # From its first read on, a connection keeps others from removing the log: what is seen of it then, stays.
-            found = stamp(connection)
-            if is_prepared:
-                _require_prepared(found)
+            is_ours = stamp(connection) == (APPLICATION_ID, VERSION)
+            if is_prepared and not is_ours:
+                raise UnavailableError("this Doorman has not prepared the database file")  # noqa: TRY301 - It is closed.
         except BaseException:
             connection.close()
             raise
@@ -186,11 +199,6 @@ def stamp(connection: Connection) -> tuple[int, int]:
     return application_id, version
 
 
-def _require_prepared(found: tuple[int, int]) -> None:
-    if found != (APPLICATION_ID, VERSION):
-        raise UnavailableError("the file at the database's path is not one that this Doorman has prepared")
-
-
 @contextmanager
 def conflict_raises(error: type[DoormanError]) -> Iterator[None]:
     """Turn a violated unique index into ``error``."""
@@ -213,17 +221,13 @@ def _undone_if_raised(connection: Connection) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _translated(handle: Handle[Connection]) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        if _code(error) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT):
-            # Whatever is wrong with the file, what this connection remembers of it may be wrong as well.
-            handle.close()
-        raise UnavailableError(f"SQLite: {error}") from error
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise ValueError("a text or a number that no store can hold") from error
+def _translated(error: Exception, handle: Handle[Connection]) -> Exception:
+    if not isinstance(error, sqlite3.Error):
+        return ValueError("a text or a number that no store can hold")
+    if _code(error) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT):
+        # Whatever is wrong with the file, what this connection remembers of it may be wrong as well.
+        handle.close()
+    return UnavailableError(f"SQLite: {error}")
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -13,24 +13,21 @@ FileId = tuple[int, int]  # device and inode: another file at the same path has 
 
 
 def file_id(path: str) -> FileId:
-    """Tell which file is at ``path`` now; it takes a microsecond. Raises ``UnavailableError`` when none is."""
+    """Tell which file is at ``path`` now. Raises ``UnavailableError`` when none is."""
+    found = _stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _stat(path: str) -> os.stat_result:
+    """Look at the file that is at ``path``; it takes a microsecond. Raises ``UnavailableError`` when none is."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - Every call of the store does this; Path.stat takes thrice as long.
+        return os.stat(path)  # noqa: PTH116 - Every call of the store does this; Path.stat takes thrice as long.
     except OSError as error:
         raise UnavailableError(f"the database file {path} is not there: {error.strerror}") from error
-    return found.st_dev, found.st_ino
 
 
 def log_path(path: str) -> str:
     return f"{path}-wal"
-
-
-def log_id(path: str) -> FileId | None:
-    """Tell which file is the write-ahead log of the database at ``path``."""
-    try:
-        return file_id(log_path(path))
-    except UnavailableError:
-        return None
 
 
 def file_size(path: str) -> int:
@@ -81,14 +78,21 @@ class ServedFile:
     def __init__(self, path: Path, queue: WriterQueue) -> None:
         self._path = path
         self._name = str(path)
+        self._log_name = log_path(self._name)
         self._queue = queue
         self.file: FileId | None = None
 
-    def take(self, *, is_new: bool) -> None:
-        """Take the file at the path from now on, and set aside a log of another. In turn.
+    def take(self) -> None:
+        """Take the file at the path from now on, a new one if there is none, and set aside a log of another. In turn.
 
-        Raises ``SetupError`` when only the log is left of a database.
+        Raises ``SetupError`` when only the log is left of a database, and ``OSError``.
         """
+        if not self._path.exists() and file_size(self._log_name) > 0:
+            raise SetupError(
+                f"{self._path} is not there, but its log is: put the file back, or remove {self._log_name} to begin"
+                " anew."
+            )
+        is_new = make_file(self._path)
         found, log = file_id(self._name), self.log()
         former = self._queue.recorded()
         if is_new:
@@ -96,7 +100,7 @@ class ServedFile:
         if log is not None and (is_new or (former is not None and former[0] != found[1] and former[1] == log[1])):
             set_log_aside(self._name, log)
             log = None
-        if not is_new and file_size(self._name) == 0 and file_size(log_path(self._name)) > 0:
+        if not is_new and file_size(self._name) == 0 and file_size(self._log_name) > 0:
             raise SetupError(f"{self._path} is empty, but its log is not: restore a copy of it, without the -wal file.")
         self.file = found
         self.record(log)
@@ -107,9 +111,10 @@ class ServedFile:
         A process that has not seen the file yet goes by what was written down when it was prepared. No other file is
         taken up while the service runs: that is for a new start to do.
         """
-        found = file_id(self._name)
-        if file_size(self._name) == 0:
+        status = _stat(self._name)
+        if status.st_size == 0:
             raise UnavailableError("the database file is empty")
+        found = (status.st_dev, status.st_ino)
         if self.file is None:
             former = self._queue.recorded()
             self.file = found if former is None else (found[0], former[0])
@@ -117,7 +122,18 @@ class ServedFile:
             raise UnavailableError("the database file was replaced: start Doorman anew to serve the new one")
 
     def log(self) -> FileId | None:
-        return log_id(self._name)
+        """Tell which file is the write-ahead log."""
+        try:
+            return file_id(self._log_name)
+        except UnavailableError:
+            return None
+
+    def require_log(self, former: FileId | None) -> FileId | None:
+        """Return the log. Refuse one that was put in the place of ``former``, a connection's, if it had one."""
+        log = self.log()
+        if former not in (None, log):
+            raise UnavailableError("the database's log was removed: stop Doorman, and restore a copy of the database")
+        return log
 
     def record(self, log: FileId | None) -> None:
         """Write down which log goes with the file, unless that stands there. In turn."""

@@ -1,11 +1,13 @@
-"""One connection for each thread, which others may close while it is not in use; none of them crosses a fork."""
+"""A few connections that calls take turns in using, one call at a time; none of them crosses a fork."""
 
 import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Generic, Protocol, TypeVar
+
+MOST_IDLE = 8  # connections that are kept open for calls to come
 
 
 class _Closable(Protocol):
@@ -16,10 +18,9 @@ C = TypeVar("C", bound=_Closable)
 
 
 class Handle(Generic[C]):
-    """One thread's connection, open or not. The lock is held while it is in use, so that others close it in between."""
+    """A connection, open or not, that one call uses at a time."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.connection: C | None = None
         self.file: tuple[int, int] | None = None  # which file the connection was opened to
         self.log: tuple[int, int] | None = None  # and which was its log then
@@ -30,35 +31,77 @@ class Handle(Generic[C]):
             self.connection = None
 
     def __del__(self) -> None:
-        # Runs when the thread has ended, since nothing but its thread-local storage refers to a handle strongly.
         self.close()
 
 
 class Handles(Generic[C]):
-    """The handles of all threads to one database."""
+    """The handles to one database, and how many calls are running.
+
+    There are as many handles as calls have needed one at the same time. The last one given back is the next one taken,
+    so that few are in use and those remember much; of those that nobody uses, ``MOST_IDLE`` stay open.
+
+    A call runs from ``begin`` to ``end``, and has its handle for a while of that, from ``take`` to ``give``.
+    """
 
     def __init__(self) -> None:
-        self._local = threading.local()
-        self._all: weakref.WeakSet[Handle[C]] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._idle: list[Handle[C]] = []
+        self._begun = 0
+        self._ended = 0
+        self._entry = threading.Lock()  # held to count who begins
+        self._exit = threading.Lock()  # held to count who ends
+        self._last_ended = threading.Condition(self._exit)
+        self._is_awaited = False
         _every.add(self)
 
-    def own(self) -> Handle[C]:
-        """Return the calling thread's handle."""
-        handle: Handle[C] | None = getattr(self._local, "handle", None)
-        if handle is None:
-            handle = self._local.handle = Handle()
-            with self._lock:
-                self._all.add(handle)
-        return handle
+    def begin(self) -> None:
+        with self._entry:
+            self._begun += 1
+
+    def end(self) -> None:
+        with self._exit:
+            self._ended += 1
+            if self._is_awaited:
+                self._last_ended.notify()
+
+    def take(self) -> Handle[C]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Handle()
+
+    def give(self, handle: Handle[C]) -> None:
+        self._idle.append(handle)
+        if len(self._idle) > MOST_IDLE:
+            with suppress(IndexError):  # others may have taken them all meanwhile
+                self._idle.pop(0).close()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    @contextmanager
+    def taken(self) -> Iterator[Handle[C]]:
+        handle = self.take()
+        try:
+            yield handle
+        finally:
+            self.give(handle)
 
     @contextmanager
     def all_idle(self) -> Iterator[None]:
-        """Wait until no thread is in a call, close every connection, and keep the others out for the while."""
-        with self._lock, ExitStack() as held:
-            for handle in list(self._all):
-                held.enter_context(handle.lock)
-                handle.close()
+        """Wait until no call runs, close every connection, and keep the others out for the while."""
+        with self._entry, self._exit:
+            self._is_awaited = True
+            try:
+                self._last_ended.wait_for(lambda: self._ended == self._begun)
+            finally:
+                self._is_awaited = False
+            while self._idle:
+                self._idle.pop().close()
             yield
 
 

@@ -1,13 +1,14 @@
-"""Expiring records and the key's id in SQLite."""
+"""Expiring records, the key's id and the highest cost in SQLite."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from models.errors import RecordExistsError
 from models.records import Record
 from models.storage.keyset import is_storable
 from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.failures import PURGE as PURGE_FAILURES
 from models.storage.sqlite.schema import milliseconds, moment
 
 FIND = "SELECT expires_at, user_id, epoch, data FROM records WHERE kind = ? AND id = ? AND expires_at > ?"
@@ -16,6 +17,7 @@ _DELETE_FOUND = "DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM r
 DELETE_OF_USER = f"{_DELETE_FOUND} user_id = ? LIMIT ?)"
 DELETE_OF_USER_AND_KIND = f"{_DELETE_FOUND} user_id = ? AND kind = ? LIMIT ?)"
 PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
+HIGHEST_COST = "SELECT value FROM meta WHERE key = 'highest_cost'"
 
 DELETE_STEP = 500  # records in one transaction: a few milliseconds
 
@@ -53,11 +55,10 @@ class SqliteRecords:
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
         if not (is_storable(kind) and is_storable(record_id)):
             return None
-        with self._database.reading() as connection:
-            row = connection.execute(FIND, (kind, record_id, milliseconds(now))).fetchone()
-        if row is None:
+        rows = self._database.rows(FIND, (kind, record_id, milliseconds(now)))
+        if not rows:
             return None
-        expires_at, user_id, epoch, data = row
+        [(expires_at, user_id, epoch, data)] = rows
         return Record(
             kind=kind,
             id=record_id,
@@ -80,7 +81,9 @@ class SqliteRecords:
 
     def purge(self, *, now: datetime) -> int:
         overdue = (milliseconds(now), DELETE_STEP)
-        return self._in_steps(lambda connection: connection.execute(PURGE, overdue).rowcount)
+        return self._in_steps(lambda connection: connection.execute(PURGE, overdue).rowcount) + self._in_steps(
+            lambda connection: connection.execute(PURGE_FAILURES, overdue).rowcount
+        )
 
     def _in_steps(self, delete: Callable[[Connection], int]) -> int:
         """Delete in one turn after the other until a step is not full, so that other writers get theirs between."""
@@ -99,3 +102,15 @@ class SqliteRecords:
                 return False
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('key_id', ?)", (key_id,))
             return True
+
+    def raise_highest_cost(self, cost: int) -> int:
+        if (highest := _highest_cost(self._database.rows(HIGHEST_COST))) >= cost:
+            return highest
+        with self._database.writing() as connection:
+            highest = max(cost, _highest_cost(connection.execute(HIGHEST_COST).fetchall()))
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('highest_cost', ?)", (str(highest),))
+            return highest
+
+
+def _highest_cost(rows: Sequence[Sequence[str]]) -> int:
+    return int(rows[0][0]) if rows else 0

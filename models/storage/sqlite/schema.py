@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models.errors import CorruptRecordError
+from models.storage import Found
+from models.storage.layout import FIELDS, build_user
 from models.user import USER_GROUPS, User
 
 APPLICATION_ID = 0x646F6F72  # "door": tells the file from other programs' databases
@@ -53,8 +54,24 @@ CREATE INDEX records_of_user ON records (user_id, kind) WHERE user_id IS NOT NUL
 CREATE INDEX records_by_expiry ON records (expires_at);
 CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+# What came later without a new version: files that lack it get it, and earlier releases serve files that have it.
+ADDED = """
+CREATE TABLE IF NOT EXISTS failures (
+    key TEXT NOT NULL PRIMARY KEY,
+    n INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS failures_by_expiry ON failures (expires_at);
+"""
 
-COLUMNS = tuple(field.name for field in fields(User))
+COLUMNS = FIELDS
+
+_DIGESTS, _GROUP, _DISABLED, _CREATED_AT, _UPDATED_AT = map(
+    COLUMNS.index, ("token_digests", "user_group", "disabled", "created_at", "updated_at")
+)
+_TEXTS = frozenset({str})
+_read_json = json.JSONDecoder().raw_decode  # leaves out what ``json.loads`` does about it, which is most
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -77,17 +94,30 @@ def user_row(user: User) -> dict[str, Any]:
     return row
 
 
+def found_from(row: Sequence[Any]) -> Found:
+    """Build the user from its ``COLUMNS``, or the error for what another program has written there."""
+    values = list(row)
+    try:
+        digests, end = _read_json(values[_DIGESTS])
+        if (
+            end != len(values[_DIGESTS])
+            or type(digests) is not list
+            or values[_GROUP] not in USER_GROUPS
+            or not _TEXTS.issuperset(map(type, digests))
+        ):
+            return CorruptRecordError(str(values[0]))
+        values[_DIGESTS] = tuple(digests)
+        values[_DISABLED] = bool(values[_DISABLED])
+        values[_CREATED_AT] = moment(values[_CREATED_AT])
+        values[_UPDATED_AT] = moment(values[_UPDATED_AT])
+    except (ValueError, TypeError, OverflowError):
+        return CorruptRecordError(str(values[0]))
+    return build_user(values)
+
+
 def user_from(row: Sequence[Any]) -> User:
     """Build the user from its ``COLUMNS``. Raises ``CorruptRecordError`` for what another program has written there."""
-    values = dict(zip(COLUMNS, row, strict=True))
-    try:
-        digests = json.loads(values["token_digests"])
-        if values["user_group"] not in USER_GROUPS or not all(isinstance(digest, str) for digest in digests):
-            raise CorruptRecordError(str(values["id"]))
-        values["token_digests"] = tuple(digests)
-        values["disabled"] = bool(values["disabled"])
-        values["created_at"] = moment(values["created_at"])
-        values["updated_at"] = moment(values["updated_at"])
-    except (ValueError, TypeError, OverflowError) as error:
-        raise CorruptRecordError(str(values["id"])) from error
-    return User(**values)
+    found = found_from(row)
+    if isinstance(found, CorruptRecordError):
+        raise found
+    return found

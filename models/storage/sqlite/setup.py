@@ -27,7 +27,9 @@ def prepare(database: Database) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if is_new:
-                _create_tables(connection)
+                _create(connection, sqlite_schema.TABLES)
+                connection.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
+            _create(connection, sqlite_schema.ADDED)
             # At the least a write of nothing, so that what can only be read is found now, not at the first login.
             connection.execute(f"PRAGMA user_version = {sqlite_schema.VERSION}")
             connection.execute("COMMIT")
@@ -36,10 +38,9 @@ def prepare(database: Database) -> None:
                 connection.execute("ROLLBACK")
 
 
-def _create_tables(connection: Connection) -> None:
-    for statement in sqlite_schema.TABLES.split(";"):
+def _create(connection: Connection, statements: str) -> None:
+    for statement in statements.split(";"):
         connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
 
 
 def _refuse_unknown(database: Database, application_id: int, version: int, names: set[str]) -> None:

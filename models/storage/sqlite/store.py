@@ -12,21 +12,21 @@ from models.errors import (
     UserExistsError,
 )
 from models.records import Record
+from models.storage import Failures, Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
-from models.storage.keyset import is_storable, key_range
+from models.storage.keyset import key_range
 from models.storage.sqlite import setup as sqlite_setup
 from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.failures import SqliteFailures
+from models.storage.sqlite.lookups import FIND_BY_ID, SqliteLookups, asking
 from models.storage.sqlite.records import DELETE_STEP, SqliteRecords, delete_some_records
 from models.storage.sqlite.schema import COLUMNS, user_from, user_row
 from models.user import ListedName, OAuth, User, UserGroup
 
 _GUARDING = "user_group = 'admin' AND disabled = 0 AND password_hash IS NOT NULL AND oauth = 0"
 _GUARDS = "users INDEXED BY users_guarding"
-_SELECT = f"SELECT {', '.join(f'users.{column}' for column in COLUMNS)} FROM users"
+_FIND_BY_ID = asking(FIND_BY_ID, 1)
 
-FIND = f"{_SELECT} WHERE name_key = ? AND oauth = ?"
-FIND_BY_ID = f"{_SELECT} WHERE id = ?"
-FIND_BY_TOKEN = f"{_SELECT} JOIN tokens ON users.id = tokens.user_id WHERE tokens.digest = ?"
 HAS_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING})"
 HAS_OTHER_ADMIN = f"SELECT EXISTS (SELECT 1 FROM {_GUARDS} WHERE {_GUARDING} AND id <> ?)"
 INSERT = f"INSERT INTO users ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{column}' for column in COLUMNS)})"
@@ -41,14 +41,15 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, patience: float = 3.0) -> None:
         self._database = Database(path, patience=patience)
+        self._lookups = SqliteLookups(self._database)
         self._records = SqliteRecords(self._database)
+        self._failures = SqliteFailures(self._database)
 
     def prepare(self) -> None:
         sqlite_setup.prepare(self._database)
 
     def ping(self) -> None:
-        with self._database.reading() as connection:
-            connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
+        self._database.rows("SELECT value FROM meta LIMIT 1")
 
     def close(self) -> None:
         self._database.close()
@@ -67,18 +68,17 @@ class SqliteStore:
             return True
 
     def has_admin(self) -> bool:
-        with self._database.reading() as connection:
-            return bool(connection.execute(HAS_ADMIN).fetchone()[0])
+        [[found]] = self._database.rows(HAS_ADMIN)
+        return bool(found)
 
-    def find(self, name_key: str, oauth: OAuth = 0) -> User | None:
-        return self._find_one(FIND, name_key, oauth)
+    def find_users(self, keys: Collection[UserKey]) -> Mapping[UserKey, Found]:
+        return self._lookups.by_name(keys)
 
-    def find_by_id(self, user_id: str) -> User | None:
-        return self._find_one(FIND_BY_ID, user_id)
+    def find_users_by_id(self, ids: Collection[str]) -> Mapping[str, Found]:
+        return self._lookups.by_id(ids)
 
-    def find_by_token(self, digest: str) -> User | None:
-        user = self._find_one(FIND_BY_TOKEN, digest)
-        return user if user is not None and digest in user.token_digests else None
+    def find_users_by_token(self, digests: Collection[str]) -> Mapping[str, Found]:
+        return self._lookups.by_token(digests)
 
     def replace(self, before: User, after: User) -> None:
         require_same_identity(before, after)
@@ -147,12 +147,14 @@ class SqliteStore:
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
         return self._records.adopt_key_id(key_id, known=known)
 
-    def _find_one(self, query: str, key: str, *rest: object) -> User | None:
-        if not is_storable(key):
-            return None
-        with self._database.reading() as connection:
-            row = connection.execute(query, (key, *rest)).fetchone()
-        return None if row is None else user_from(row)
+    def raise_highest_cost(self, cost: int) -> int:
+        return self._records.raise_highest_cost(cost)
+
+    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
+        return self._failures.find(keys, now=now)
+
+    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
+        self._failures.count(keys, now=now, expires_at=expires_at)
 
 
 def listing(*, bounded: bool, grouped: bool) -> str:
@@ -177,7 +179,7 @@ def _insert(connection: Connection, users: Sequence[User], rows: Sequence[Mappin
 
 
 def _expect(connection: Connection, user: User) -> User:
-    row = connection.execute(FIND_BY_ID, (user.id,)).fetchone()
+    row = connection.execute(_FIND_BY_ID, (user.id,)).fetchone()
     stored = None if row is None else user_from(row)
     if stored is None or stored.revision != user.revision:
         raise RevisionMismatchError

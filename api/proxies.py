@@ -1,0 +1,83 @@
+"""The proxies that are trusted to say who is behind them, and what they say."""
+
+import ipaddress
+import logging
+from collections.abc import Collection
+from functools import lru_cache
+
+from flask import Request
+
+from api.setting_values import Network
+from models.clients import Client, client_at
+
+# With the name of an interface. What is longer is none, and must not be remembered in its whole length.
+_LONGEST_ADDRESS = 64
+
+logger = logging.getLogger(__name__)
+
+
+class TrustedProxies:
+    """``TRUSTED_PROXIES``: from any other peer, ``X-Forwarded-…`` is only what a client claims."""
+
+    def __init__(self, networks: Collection[Network]) -> None:
+        self._networks = tuple(networks)
+        self._is_trusted = lru_cache(4096)(self._look_up)
+        self._has_warned = False
+
+    def sent(self, request: Request) -> bool:
+        """Tell whether the request comes from a trusted proxy."""
+        return bool(self._networks) and self._is_trusted(request.remote_addr or "")
+
+    def client(self, request: Request) -> Client:
+        """Return who sent the request: the last address of ``X-Forwarded-For`` that no trusted proxy has.
+
+        Each proxy adds whom it heard from on the right, and what stands further left is what that one claimed.
+        """
+        address = request.remote_addr or ""
+        forwarded = request.environ.get("HTTP_X_FORWARDED_FOR")
+        if forwarded is None:
+            return client_at(address)
+        if not self.sent(request):
+            self._warn(address)
+            return client_at(address)
+        for hop in reversed(forwarded.split(",")):
+            named = _without_port(hop.strip())
+            if len(named) > _LONGEST_ADDRESS or not _is_address(named):
+                break
+            address = named
+            if not self._is_trusted(address):
+                break
+        return client_at(address)
+
+    def _look_up(self, address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:  # a Unix socket has no address
+            return False
+        ip = getattr(ip, "ipv4_mapped", None) or ip  # an IPv4 peer of a socket for both
+        return any(ip in network for network in self._networks)
+
+    def _warn(self, address: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "%s sent X-Forwarded-For, and TRUSTED_PROXIES does not name it. If it is your proxy, all its clients"
+                " count as one in the limit on failed logins until you do.",
+                address,
+            )
+
+
+def _without_port(hop: str) -> str:
+    """Return the address of ``1.2.3.4:5678``, ``[::1]`` or ``[::1]:5678``, as some proxies write it."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+@lru_cache(4096)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
