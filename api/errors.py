@@ -9,10 +9,12 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from api.auth import challenges
+from api.logs import Rarely
 from api.problems import PROBLEM_JSON, problem_details
 from models import errors
 
 logger = logging.getLogger(__name__)
+_refusals = Rarely(logger)
 
 
 class MissingParametersError(errors.DoormanError):
@@ -59,7 +61,7 @@ def _too_many_attempts(error: errors.TooManyAttemptsError) -> Response:
 
 
 def _unavailable(error: errors.UnavailableError) -> Response:
-    logger.warning("Answered 503: %s", error)
+    _refusals.warning(f"Answered 503: {error}")
     return problem(503, "The service cannot answer now; try again.", {"Retry-After": str(error.retry_after)})
 
 

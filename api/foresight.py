@@ -17,19 +17,27 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _USER = "/api/v2/users/"
 
 
-def foresee(environ: dict[str, Any], core: Core) -> None:
-    """Ask for the caller, and for the user that it reads. It never blocks, and what it misses is asked for later."""
+def foresee(environ: dict[str, Any], core: Core) -> bool:
+    """Ask for the caller, and for the user that it reads. What this misses is asked for later.
+
+    Return whether the request may need nothing else that has to be waited for.
+    """
     if len(environ.get("HTTP_AUTHORIZATION", "")) > _MOST_CHARACTERS:
-        return
+        return False
+    path: str = environ["PATH_INFO"]
+    shown = path.removeprefix(_USER) if environ["REQUEST_METHOD"] == "GET" and path.startswith(_USER) else None
     match authorization_of(environ):
+        case Basic(user_name, secret):
+            wanted = {user_name} if shown is None else {user_name, shown}
+            keys = [names.lookup_key(name) for name in wanted if _PLAIN_NAME.fullmatch(name)]
+            environ[_KEY] = core.lookups.foresee(names=[(key, 0) for key in keys if key is not None])
+            return (
+                shown is not None and len(keys) == len(wanted) and core.authenticator.remembers_basic(user_name, secret)
+            )
         case Bearer(token):
             environ[_KEY] = core.authenticator.foresee_bearer(token)
-        case Basic(user_name, _):
-            path: str = environ["PATH_INFO"]
-            shows = environ["REQUEST_METHOD"] == "GET" and path.startswith(_USER)
-            wanted = {user_name, path.removeprefix(_USER)} if shows else {user_name}
-            keys = [names.lookup_key(name) for name in wanted if _PLAIN_NAME.fullmatch(name)]
-            environ[_KEY] = core.lookups.foresee((key, 0) for key in keys if key is not None)
+            return shown is not None and core.authenticator.remembers_bearer(token)
+    return False
 
 
 def foreseen() -> Foreseen:

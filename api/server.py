@@ -9,13 +9,17 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from api.bodies import BodySender, Receive, Send, read_body, until_disconnect
 from api.problems import CLOSE, PROBLEM_JSON, RefusedError, problem_details
+from api.read_ahead import ReadAhead
 from api.threads import Job, ThreadPool
 from api.wsgi_bridge import Answer, RawHeaders, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
+from models.waiting import WouldWaitError, without_waiting
 
 # A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
 # and almost every wait is shorter.
@@ -62,6 +66,7 @@ class AsgiApplication:
         self._building = asyncio.Lock()
         self._pool: ThreadPool
         self._sender: BodySender
+        self._reads: ReadAhead
         self._requests = 0
         self._last_request_done: asyncio.Event | None = None
 
@@ -96,6 +101,7 @@ class AsgiApplication:
                 application = await asyncio.to_thread(self._build)
                 self._pool = ThreadPool(application.threads)
                 self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
+                self._reads = ReadAhead(self._pool, application.read_ahead, seconds=self._limits.queue_seconds)
                 self._application = application
             return self._application
 
@@ -144,17 +150,30 @@ class AsgiApplication:
         if self._pool.waiting() >= limits.queue_length:
             raise _busy()
         environ = build_environ(scope, body)
-        application.foresee(environ)
-        job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
-        if self._pool.crowded():
-            await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
-            if not job.future.done():
-                await self._watched(job, receive)
         try:
+            if application.foresee(environ) and body is None:
+                answer = await self._at_once(application, environ)
+                if answer is not None:
+                    return answer
+            job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
+            if self._pool.crowded():
+                await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
+                if not job.future.done():
+                    await self._watched(job, receive)
             return await job.future
+        except (RefusedError, _ClientGoneError):
+            raise
         except Exception as error:  # noqa: BLE001 - the last place that can still make an answer of it
             log_failure("the application failed", scope, error)
             raise RefusedError(500, "The server met a condition that it cannot handle.") from None
+
+    async def _at_once(self, application: WsgiApplication, environ: dict[str, Any]) -> Answer | None:
+        """Answer on the event loop, which spares changing threads; ``None`` if the request would have to wait."""
+        if not await self._reads.next_round():
+            raise _busy()
+        with suppress(WouldWaitError), without_waiting():
+            return call(application, environ.copy(), whole_below=WHOLE_BYTES)
+        return None
 
     async def _watched(self, job: Job[Answer], receive: Receive) -> None:
         """Return when the job is done or runs. Raises, and drops it, when time is up or the client leaves first."""

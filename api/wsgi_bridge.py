@@ -27,14 +27,18 @@ class WsgiApplication(Protocol):
     """A WSGI application (PEP 3333) that owns what it opened: ``close()`` is called once, after its last request.
 
     It is called from ``threads`` threads at once. ``foresee()`` is called on the event loop as soon as a request is
-    whole, and may prepare for it; it must not block.
+    whole; it may note what the request will need, and must not block. If it returns true, the request is tried on the
+    event loop once ``read_ahead()`` has run in a thread, and in a thread only if it would have to wait even so
+    (``models.waiting``).
     """
 
     threads: int
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
 
-    def foresee(self, environ: dict[str, Any], /) -> None: ...
+    def foresee(self, environ: dict[str, Any], /) -> bool: ...
+
+    def read_ahead(self) -> None: ...
 
     def close(self) -> None: ...
 

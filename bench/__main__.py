@@ -110,7 +110,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", type=_parts, default=list(_PARTS), help=f"some of {','.join(_PARTS)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of each load")
+    parser.add_argument("--seconds", type=float, default=4, help="of each load")
     parser.add_argument("--cost", type=int, default=12, help="of bcrypt")
     parser.add_argument("--users", type=int, default=1_000_000, help="in the long list")
     parser.add_argument("--output", type=Path, help=f"the report; {_REPORT.name} beside the benchmark if it is whole")

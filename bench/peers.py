@@ -87,15 +87,15 @@ def kinto(place: Place) -> Iterator[list[Target]]:
 @contextmanager
 def parse(place: Place) -> Iterator[list[Target]]:
     """Parse Server in one process, which is its default."""
-    with _parse(place, "parse", {}) as target:
-        yield [target]
+    with _parse(place, "parse", {}) as targets:
+        yield targets
 
 
 @contextmanager
 def parse_cluster(place: Place) -> Iterator[list[Target]]:
     """Parse Server in as many processes as the others have."""
-    with _parse(place, "parse, 2 processes", {"cluster": WORKERS}) as target:
-        yield [target]
+    with _parse(place, "parse, 2 processes", {"cluster": WORKERS}) as targets:
+        yield targets
 
 
 PEERS: Mapping[str, Peer] = {
@@ -140,7 +140,8 @@ def _uvicorn(place: Place, name: str, application: str) -> Iterator[Server]:
 
 
 @contextmanager
-def _parse(place: Place, name: str, options: dict[str, object]) -> Iterator[Target]:
+def _parse(place: Place, name: str, options: dict[str, object]) -> Iterator[list[Target]]:
+    """Start Parse Server. It is compared by ``/users/me``, the user itself; ``/users/<id>`` is printed beside it."""
     port = free_port()
     database = "parse_cluster" if options else "parse"
     url = f"http://127.0.0.1:{port}/parse"
@@ -163,7 +164,10 @@ def _parse(place: Place, name: str, options: dict[str, object]) -> Iterator[Targ
             answer = client.post(f"{url}/users", headers=headers, json={"username": _NAME, "password": PASSWORD})
             account = answer.raise_for_status().json()
         headers["X-Parse-Session-Token"] = account["sessionToken"]
-        yield Target(name, server, [Request(f"/parse/users/{account['objectId']}", headers)], f'"{_NAME}"')
+        yield [
+            Target(f"{name}{form}", server, [Request(f"/parse/users/{path}", headers)], f'"{_NAME}"')
+            for form, path in (("", "me"), (", by id", account["objectId"]))
+        ]
 
 
 def _database(place: Place, name: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from threading import Lock
 
 from models.errors import UnavailableError
 from models.fair_queue import FairQueue
+from models.waiting import about_to_wait
 
 # Logins wait in lanes by network, for so long that a good one is not lost, and so few that the wait stays short.
 LOGINS_WAITING, LOGIN_PATIENCE = 32, 5.0  # requests, seconds
@@ -46,6 +47,7 @@ class HashingGate:
 
     @contextmanager
     def _turn(self, queue: FairQueue, lane: str, rank: int, patience: float) -> Iterator[None]:
+        about_to_wait()
         with self.giving_way():
             self._take(queue, lane, rank, patience)
             try:

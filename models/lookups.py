@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from models.errors import CorruptRecordError
 from models.storage import Found, Store, UserKey
 from models.user import OAuth, User
+from models.waiting import about_to_wait
 
 Key = TypeVar("Key")
 
@@ -26,6 +27,9 @@ class _Batch(Generic[Key]):
     found: Mapping[Key, Found] | None = None
     error: Exception | None = None
     lock: Lock = field(default_factory=Lock)
+
+    def is_answered(self) -> bool:
+        return self.found is not None or self.error is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,27 @@ class SharedRead(Generic[Key]):
     def answer(self, ticket: Ticket[Key]) -> User | None:
         """Return the user. Raises what the store raises, and ``CorruptRecordError`` for this very user's record."""
         batch = ticket.batch
-        with batch.lock:
-            if batch.found is None and batch.error is None:
-                self._send(batch)
+        self._ensure_sent(batch)
         if batch.error is not None:
             raise _copied(batch.error) from batch.error
         found = batch.found and batch.found.get(ticket.key)
         if isinstance(found, CorruptRecordError):
             raise _copied(found)
         return found or None
+
+    def send(self) -> None:
+        """Read for those who have asked so far, if any have."""
+        batch = self._gathering
+        if batch.keys:
+            self._ensure_sent(batch)
+
+    def _ensure_sent(self, batch: _Batch[Key]) -> None:
+        if batch.is_answered():
+            return
+        about_to_wait()
+        with batch.lock:
+            if not batch.is_answered():
+                self._send(batch)
 
     def _send(self, batch: _Batch[Key]) -> None:
         has_turn = self._turn.acquire(timeout=_PATIENCE)
@@ -113,6 +129,11 @@ class Lookups:
         tickets: dict[UserKey | str, Ticket[Any]] = {name: self._by_name.ask(name) for name in names}
         tickets.update((digest, self._by_token.ask(digest)) for digest in digests)
         return tickets
+
+    def read_ahead(self) -> None:
+        """Read what was foreseen so far; whether that fails, who asks is told."""
+        self._by_name.send()
+        self._by_token.send()
 
     def by_name(self, name_key: str, oauth: OAuth = 0, foreseen: Foreseen = NOTHING) -> User | None:
         key = (name_key, oauth)

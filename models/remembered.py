@@ -20,7 +20,7 @@ class RememberedCredentials:
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
-        self._key = secrets.token_bytes(32)
+        self._mac = hmac.new(secrets.token_bytes(32), digestmod="sha256")
         self._capacity = capacity
         self._stored: OrderedDict[bytes, str] = OrderedDict()
         self._lock = Lock()
@@ -29,7 +29,9 @@ class RememberedCredentials:
         """Return what a credential is called here. ``user_name`` is empty for one that names its user by itself."""
         user = user_name.encode("utf-8", "surrogatepass")
         presented = secret.reveal().encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, b"%d:%b%b" % (len(user), user, presented), "sha256")
+        mac = self._mac.copy()  # hmac.digest() lets go of the interpreter's lock, and waits for it to be free again
+        mac.update(b"%d:%b%b" % (len(user), user, presented))
+        return mac.digest()
 
     def stored_value(self, credential: bytes) -> str | None:
         """Return the stored value that this credential was right for, or ``None`` if it never was, or was forgotten."""
@@ -38,6 +40,9 @@ class RememberedCredentials:
             if stored is not None:
                 self._stored.move_to_end(credential)
             return stored
+
+    def holds(self, credential: bytes) -> bool:
+        return credential in self._stored
 
     def remember(self, credential: bytes, stored: str) -> None:
         with self._lock:

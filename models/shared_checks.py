@@ -8,11 +8,12 @@ from threading import Event, Lock
 
 from models.errors import TooManyAttemptsError, UnavailableError
 from models.hashing_gate import GivingWay
+from models.waiting import about_to_wait
 
 Question = tuple[bytes, str | None]
 
 _MOST_WAITING = 128  # for other requests' checks, in this process
-_PATIENCE = 5.0  # seconds
+_PATIENCE = 8.0  # seconds: longer than whoever is at it may wait for its turn
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +58,7 @@ class SharedChecks:
         and the user name; ``count_failure`` is called once for all requests of an attempt. Raises
         ``TooManyAttemptsError`` when another credential is being checked for it, and whatever the two calls raise.
         """
+        about_to_wait()
         with self._attempting(attempt, question[0]) as attempts:
             is_right = self._answer(question, check, attempts)
             if not is_right:

@@ -30,8 +30,12 @@ class Peer(Flask):
         self.client = MongoClient[dict[str, Any]](os.environ["BENCH_MONGODB"])
         self.users: Users = self.client[os.environ["BENCH_DATABASE"]]["users"]
 
-    def foresee(self, environ: dict[str, Any]) -> None:
-        """Begin with nothing while a request waits for a thread: a plain application does not know how."""
+    def foresee(self, _: dict[str, Any]) -> bool:
+        """Know nothing of what a request needs, as a plain application does."""
+        return False
+
+    def read_ahead(self) -> None:
+        """Read nothing."""
 
     def close(self) -> None:
         self.client.close()

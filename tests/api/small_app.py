@@ -56,8 +56,12 @@ class Service(Flask):
 
     notes: Notes
 
-    def foresee(self, environ: dict[str, Any]) -> None:
-        """Prepare nothing."""
+    def foresee(self, _: dict[str, Any]) -> bool:
+        """Know nothing of what a request needs."""
+        return False
+
+    def read_ahead(self) -> None:
+        """Read nothing."""
 
     def close(self) -> None:
         self.notes.leave("closed")
@@ -145,8 +149,11 @@ class Failing:
             start_response("200 OK", [])(b"chunk")
         return self.service(environ, start_response)
 
-    def foresee(self, environ: dict[str, Any]) -> None:
-        self.service.foresee(environ)
+    def foresee(self, environ: dict[str, Any]) -> bool:
+        return self.service.foresee(environ)
+
+    def read_ahead(self) -> None:
+        self.service.read_ahead()
 
     def close(self) -> None:
         self.service.close()

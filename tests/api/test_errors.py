@@ -1,8 +1,11 @@
 """The one table of errors: every error of the core has its answer, and each answer its shape."""
 
+import logging
+
 import pytest
 
 from api.errors import ANSWERS
+from api.logs import Rarely
 from models import errors
 from tests.api.conftest import Api
 
@@ -58,3 +61,14 @@ def test_each_answer(sqlite_api: Api, error: errors.DoormanError, status: int, b
         assert answer.get_json().keys() == {"type", "title", "status", "detail"}
         assert "canary" not in answer.text
     assert answer.headers.get("Retry-After") == ("7" if status in {429, 503} else None)
+
+
+def test_a_flood_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a thousand warnings of a kind within seconds one is logged, and the next line says how many there were."""
+    warnings = Rarely(logging.getLogger("test"), seconds=3600)
+    for _ in range(1000):
+        warnings.warning("It happened")
+    assert [record.getMessage() for record in caplog.records] == ["It happened"]
+    warnings._silent_until = 0.0
+    warnings.warning("It happened")
+    assert caplog.records[-1].getMessage() == "It happened (and 999 times the like before)"

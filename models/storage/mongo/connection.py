@@ -29,6 +29,7 @@ from pymongo.write_concern import WriteConcern
 
 from models.errors import SetupError, UnavailableError
 from models.storage.outage import Outage
+from models.waiting import about_to_wait
 
 Document = dict[str, Any]
 Client = MongoClient[Document]
@@ -146,6 +147,7 @@ class MongoConnection:
     @contextmanager
     def call(self, *, limit: float = CALL_LIMIT) -> Iterator[Database[Document]]:
         """Lend the database for one call, which has ``limit`` seconds in all."""
+        about_to_wait()
         link = self._link()
         link.outage.refuse_or_try()
         lost = False

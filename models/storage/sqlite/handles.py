@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Generic, Protocol, TypeVar
 
+from models.waiting import about_to_wait
+
 MOST_IDLE = 8  # connections that are kept open for calls to come
 
 
@@ -54,6 +56,7 @@ class Handles(Generic[C]):
         _every.add(self)
 
     def begin(self) -> None:
+        about_to_wait()
         with self._entry:
             self._begun += 1
 
