@@ -153,7 +153,7 @@ def _parse(place: Place, name: str, options: dict[str, object]) -> Iterator[list
         "host": "127.0.0.1",
         "port": port,
         "silent": True,
-        "logsFolder": None,
+        "logsFolder": str(place.directory / f"{database}-logs"),
     }
     written = place.directory / f"{database}.json"
     written.write_text(json.dumps(settings | options))
