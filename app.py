@@ -79,10 +79,11 @@ class Doorman(Flask):
 
     json_provider_class = _Json
 
-    def __init__(self, core: Core, threads: int) -> None:
+    def __init__(self, core: Core, threads: int, proxies: TrustedProxies) -> None:
         super().__init__("doorman", static_folder=None)
         self.core = core
         self.threads = threads
+        self._proxies = proxies
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Take every function for what it is: none here is a coroutine, and to look each time takes Flask 3 µs."""
@@ -90,7 +91,7 @@ class Doorman(Flask):
 
     def foresee(self, environ: dict[str, Any]) -> bool:
         """Ask for the users that the request will need; tell whether it may need nothing else."""
-        return foresee(environ, self.core)
+        return foresee(environ, self.core.authenticator, self._proxies)
 
     def read_ahead(self) -> None:
         """Read what was foreseen."""
@@ -106,11 +107,11 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     settings = settings or Settings.from_env()
     configure_logging(settings)
     core = core or create_core(settings)
-    app = Doorman(core, settings.threads)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    app = Doorman(core, settings.threads, proxies)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
     app.url_map.merge_slashes = False
     register_guards(app)
-    proxies = TrustedProxies(settings.trusted_proxies)
     BrowserRules(settings.allowed_origins, proxies).register(app)
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))

@@ -37,9 +37,9 @@ class HeaderAuth(HTTPAuth):  # type: ignore[misc]  # Flask-HTTPAuth has no types
     def authenticate(self, auth: Basic | Bearer | None, _: None) -> Caller:
         match auth:
             case Basic(user_name, secret):
-                return self._authenticator.basic(user_name, secret, self._proxies.client(request), foreseen())
+                return self._authenticator.basic(user_name, secret, self._proxies.client(request.environ), foreseen())
             case Bearer(token):
-                return self._authenticator.bearer(token, self._proxies.client(request), foreseen())
+                return self._authenticator.bearer(token, self._proxies.client(request.environ), foreseen())
             case None:
                 raise NotAuthenticatedError
 

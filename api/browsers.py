@@ -60,7 +60,7 @@ class BrowserRules:
 
     def _own_origin(self) -> str:
         scheme, host = request.scheme, request.host
-        if self._proxies.sent(request):
+        if self._proxies.sent(request.environ):
             # Where several proxies have added to it, the first is what the browser spoke to.
             scheme = request.headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip()
             host = request.headers.get("X-Forwarded-Host", host).partition(",")[0].strip()

@@ -2,10 +2,9 @@
 
 import ipaddress
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-
-from flask import Request
+from typing import Any
 
 from api.setting_values import Network
 from models.clients import Client, client_at
@@ -24,20 +23,20 @@ class TrustedProxies:
         self._is_trusted = lru_cache(4096)(self._look_up)
         self._has_warned = False
 
-    def sent(self, request: Request) -> bool:
+    def sent(self, environ: Mapping[str, Any]) -> bool:
         """Tell whether the request comes from a trusted proxy."""
-        return bool(self._networks) and self._is_trusted(request.remote_addr or "")
+        return bool(self._networks) and self._is_trusted(environ.get("REMOTE_ADDR", ""))
 
-    def client(self, request: Request) -> Client:
+    def client(self, environ: Mapping[str, Any]) -> Client:
         """Return who sent the request: the last address of ``X-Forwarded-For`` that no trusted proxy has.
 
         Each proxy adds whom it heard from on the right, and what stands further left is what that one claimed.
         """
-        address = request.remote_addr or ""
-        forwarded = request.environ.get("HTTP_X_FORWARDED_FOR")
+        address: str = environ.get("REMOTE_ADDR", "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
         if forwarded is None:
             return client_at(address)
-        if not self.sent(request):
+        if not self.sent(environ):
             self._warn(address)
             return client_at(address)
         for hop in reversed(forwarded.split(",")):

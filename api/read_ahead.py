@@ -1,41 +1,60 @@
-"""Reads on behalf of many requests at once, begun by the event loop and done in a thread."""
+"""Reads on behalf of many requests at once, begun by the event loop and done in threads of their own."""
 
-from asyncio import Future
+from asyncio import Future, get_running_loop
 from collections.abc import Callable
 
 from api.threads import ThreadPool
 
+_ROUNDS_AT_ONCE = 4
+_SLOW_SECONDS = 0.05
+
 
 class ReadAhead:
-    """Rounds of one blocking ``read``, one at a time. Who asks while a round runs is served by the next one."""
+    """Rounds of one blocking ``read``. Who asks while a round runs is served by the next one.
 
-    def __init__(self, pool: ThreadPool, read: Callable[[], None], *, seconds: float) -> None:
-        self._pool = pool
+    That begins when the running round ends, or is slow, so that one slow read does not hold up all who come after it.
+    Who waits for longer than ``seconds`` is told so.
+    """
+
+    def __init__(self, read: Callable[[], None], *, seconds: float) -> None:
+        self._pool = ThreadPool(_ROUNDS_AT_ONCE)
+        self._loop = get_running_loop()
         self._read = read
         self._seconds = seconds
         self._next: Future[bool] | None = None
-        self._is_running = False
+        self._running = 0
 
     def next_round(self) -> Future[bool]:
-        """Begin a round as soon as may be; the future tells whether it was done in time. Await it, never cancel it."""
+        """Begin a round as soon as may be; the future, which others wait for too, tells whether it was done in time."""
         found = self._next
         if found is None or found.done():  # done: it was given up before it could begin
-            found = self._next = self._pool.loop.create_future()
-            timer = self._pool.loop.call_later(self._seconds, _settle, found, False)  # noqa: FBT003 - it takes no names
+            found = self._next = self._loop.create_future()
+            timer = self._loop.call_later(self._seconds, _settle, found, False)  # noqa: FBT003 - it takes no names
             found.add_done_callback(lambda _: timer.cancel())
-            if not self._is_running:
-                self._begin(found)
+            if not self._running:
+                self._begin()
         return found
 
-    def _begin(self, current: Future[bool]) -> None:
-        self._next, self._is_running = None, True
-        self._pool.submit(self._read).future.add_done_callback(lambda _: self._end(current))
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.close()
 
-    def _end(self, current: Future[bool]) -> None:
-        self._is_running = False
-        _settle(current, True)  # noqa: FBT003 - as above
-        if self._next is not None:
-            self._begin(self._next)
+    def _begin(self) -> None:
+        """Begin the next round, if anybody waits for one and there is a thread for it."""
+        current = self._next
+        if current is None or self._running == _ROUNDS_AT_ONCE:
+            return
+        self._next = None
+        self._running += 1
+        slow = self._loop.call_later(_SLOW_SECONDS, self._begin)
+
+        def end(_: object) -> None:
+            slow.cancel()
+            self._running -= 1
+            _settle(current, True)  # noqa: FBT003 - as above
+            self._begin()
+
+        self._pool.submit(self._read).future.add_done_callback(end)
 
 
 def _settle(waiting: Future[bool], done: bool) -> None:  # noqa: FBT001 - the loop passes it on

@@ -1,7 +1,7 @@
 """The ASGI application: HTTP bounded in size and time on the event loop, Flask in a bounded number of threads.
 
 A thread is taken only when the whole request is there, and given back before the client reads a byte of the answer; so
-clients that send or read slowly cost a connection, and no one else's time.
+clients that send or read slowly cost a connection, and no one else's time. What need not wait, the loop runs itself.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class AsgiApplication:
                 application = await asyncio.to_thread(self._build)
                 self._pool = ThreadPool(application.threads)
                 self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
-                self._reads = ReadAhead(self._pool, application.read_ahead, seconds=self._limits.queue_seconds)
+                self._reads = ReadAhead(application.read_ahead, seconds=self._limits.queue_seconds)
                 self._application = application
             return self._application
 
@@ -112,6 +112,7 @@ class AsgiApplication:
         application, self._application = self._application, None
         if application is not None:
             self._pool.close()
+            self._reads.close()
             await asyncio.to_thread(application.close)
 
     # HTTP.
@@ -147,20 +148,13 @@ class AsgiApplication:
         _check_head(scope, at_most=limits.head_bytes)
         body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
         application = self._application or await self._built()
-        if self._pool.waiting() >= limits.queue_length:
-            raise _busy()
         environ = build_environ(scope, body)
         try:
             if application.foresee(environ) and body is None:
                 answer = await self._at_once(application, environ)
                 if answer is not None:
                     return answer
-            job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
-            if self._pool.crowded():
-                await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
-                if not job.future.done():
-                    await self._watched(job, receive)
-            return await job.future
+            return await self._in_a_thread(application, environ, receive)
         except (RefusedError, _ClientGoneError):
             raise
         except Exception as error:  # noqa: BLE001 - the last place that can still make an answer of it
@@ -169,11 +163,22 @@ class AsgiApplication:
 
     async def _at_once(self, application: WsgiApplication, environ: dict[str, Any]) -> Answer | None:
         """Answer on the event loop, which spares changing threads; ``None`` if the request would have to wait."""
-        if not await self._reads.next_round():
+        # Shielded: a server that cancels one request must not cancel the round, which others wait for.
+        if not await asyncio.shield(self._reads.next_round()):
             raise _busy()
         with suppress(WouldWaitError), without_waiting():
             return call(application, environ.copy(), whole_below=WHOLE_BYTES)
         return None
+
+    async def _in_a_thread(self, application: WsgiApplication, environ: dict[str, Any], receive: Receive) -> Answer:
+        if self._pool.waiting() >= self._limits.queue_length:
+            raise _busy()
+        job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
+        if self._pool.crowded():
+            await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
+            if not job.future.done():
+                await self._watched(job, receive)
+        return await job.future
 
     async def _watched(self, job: Job[Answer], receive: Receive) -> None:
         """Return when the job is done or runs. Raises, and drops it, when time is up or the client leaves first."""

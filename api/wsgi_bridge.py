@@ -1,6 +1,7 @@
 """The WSGI side of the ASGI adapter: the environ, and what one call of the application gave.
 
-What runs the application here runs in a thread of the pool (``api.threads``); nothing here waits for a client.
+What runs the application here runs in a thread of the pool (``api.threads``), or on the event loop if it need not wait
+for anything; nothing here waits for a client.
 """
 
 import logging
@@ -26,10 +27,10 @@ logger = logging.getLogger(__name__)
 class WsgiApplication(Protocol):
     """A WSGI application (PEP 3333) that owns what it opened: ``close()`` is called once, after its last request.
 
-    It is called from ``threads`` threads at once. ``foresee()`` is called on the event loop as soon as a request is
-    whole; it may note what the request will need, and must not block. If it returns true, the request is tried on the
-    event loop once ``read_ahead()`` has run in a thread, and in a thread only if it would have to wait even so
-    (``models.waiting``).
+    It is called from ``threads`` threads at once, and from the event loop's. ``foresee()`` is called on the event loop
+    as soon as a request is whole; it may note what the request will need, and must not block. If it returns true, the
+    request is tried on the event loop once ``read_ahead()`` has run in a thread, and in a thread only if it would have
+    to wait even so (``models.waiting``).
     """
 
     threads: int

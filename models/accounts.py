@@ -156,14 +156,14 @@ class Accounts:
         That a token is another's tells a credential, so whoever named it has failed to log in, and has to wait as long.
         """
         if caller is not None and "token" in changes:
-            self._limiter.admit(caller.client, caller.user.name_key)
+            self._limiter.admit(caller.client, caller.user.name_key, is_known=True)
         try:
             yield
         except EmailInUseError as error:
             raise InvalidParametersError({"email": ["It is in use."]}) from error
         except TokenInUseError as error:
             if caller is not None:
-                self._limiter.failed(caller.client, caller.user.name_key)
+                self._limiter.failed(caller.client, caller.user.name_key, is_known=True)
             raise InvalidParametersError({"token": ["It cannot be taken; choose another."]}) from error
 
     def _find(self, name: UserName, oauth: OAuth, foreseen: Foreseen = NOTHING) -> User:

@@ -23,6 +23,7 @@ from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
 from models.user import User
+from models.waiting import about_to_wait
 
 logger = logging.getLogger(__name__)
 
@@ -74,59 +75,73 @@ class Authenticator:
     def basic(self, user_name: str, secret: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
         """Check a user name with the user's password, or with the user's token in the password's place."""
         key = names.lookup_key(user_name)
-        credential = self._remembered.name_of(key or user_name, secret)
-        proof = self._remembered.stored_value(credential)
-        if proof is None:
-            self._limiter.refuse_known(client, key or user_name)
+        name = user_name if key is None else key
+        credential = self._remembered.name_of(name, secret)
+        verified = self._remembered.stored_value(credential, client.address)
+        if verified is None:
+            self._limiter.refuse_known(client, name, credential)
+        else:
+            self._limiter.refuse_persistent(client, name)
         user = self._readable(partial(self._lookups.by_name, key, foreseen=foreseen)) if key is not None else None
-        if proof is not None and user and not user.disabled:
-            if proof == user.password_hash:
+        if verified is not None and user and not user.disabled:
+            if verified == user.password_hash:
                 return Caller(user, client)
-            if _shared_digest(user, (proof,)):
+            if _shared_digest(user, (verified,)):
                 return self._by_token(user, secret, client)
-        return self._basic_anew(key or user_name, user, secret, credential, client)
+        return self._basic_anew(Attempt(name, secret, credential, client), user)
 
-    def _basic_anew(self, name: str, user: User | None, secret: Secret, credential: bytes, client: Client) -> Caller:
+    def _basic_anew(self, attempt: Attempt, user: User | None) -> Caller:
         """Check what is not remembered, or not of the user as it is now."""
-        self._remembered.forget(credential)
-        failures = self._limiter.admit(client, name)
-        if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(secret))):
-            self._remembered.remember(credential, digest)
-            return self._by_token(user, secret, client)
-        attempt = Attempt(name, secret, credential, client, failures)
+        about_to_wait()
+        client, credential = attempt.client, attempt.credential
+        self._remembered.forget(credential, client.address)
+        failures = self._limiter.admit(client, attempt.user_name)
+        if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(attempt.secret))):
+            self._remembered.remember(credential, client.address, digest)
+            return self._by_token(user, attempt.secret, client)
         if user is None or user.password_hash is None or user.disabled:
-            self._passwords.refuse(attempt, user.password_hash if user else None)
+            self._passwords.refuse(attempt, user.password_hash if user else None, failures)
             raise NotAuthenticatedError
-        if not self._passwords.is_right(attempt, user.password_hash):
+        if not self._passwords.is_right(attempt, user.password_hash, failures):
             raise NotAuthenticatedError
-        self._remembered.remember(credential, user.password_hash)
-        return Caller(user, client)
+        self._remembered.remember(credential, client.address, user.password_hash)
+        # That took its time, in which the password may have been changed.
+        now = self._readable(partial(self._lookups.by_name, user.name_key))
+        if now is None or now.disabled or now.password_hash != user.password_hash:
+            raise NotAuthenticatedError
+        return Caller(now, client)
 
-    def remembers_basic(self, user_name: str, secret: Secret) -> bool:
-        """Tell whether this was right before, so that nothing need be hashed if the user is as it was."""
-        key = names.lookup_key(user_name)
-        return key is not None and self._remembered.holds(self._remembered.name_of(key, secret))
+    def foresee_basic(self, user_name: str, secret: Secret, client: Client, shown: str) -> Foreseen | None:
+        """Ask for the caller, and for the user whom it reads; ``None`` if this was not right before."""
+        key, shown_key = names.lookup_key(user_name), names.lookup_key(shown)
+        if key is None or shown_key is None:
+            return None
+        if self._remembered.stored_value(self._remembered.name_of(key, secret), client.address) is None:
+            return None
+        return self._lookups.foresee(names={(key, 0), (shown_key, 0)})
 
-    def remembers_bearer(self, token: Secret) -> bool:
-        """Tell whether this was right before."""
-        return self._remembered.holds(self._remembered.name_of("", token))
-
-    def foresee_bearer(self, token: Secret) -> Foreseen:
-        """Ask for what ``bearer`` will need."""
-        return self._lookups.foresee(digests=self._keys.token_digests(token))
+    def foresee_bearer(self, token: Secret, client: Client, shown: str) -> Foreseen | None:
+        """Do as ``foresee_basic`` does, for ``bearer``."""
+        shown_key = names.lookup_key(shown)
+        if shown_key is None:
+            return None
+        if self._remembered.stored_value(self._remembered.name_of(None, token), client.address) is None:
+            return None
+        return self._lookups.foresee(names=[(shown_key, 0)], digests=self._keys.token_digests(token))
 
     def bearer(self, token: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
-        """Check an API token: one look-up a secret key in service, however many users there are."""
-        credential = self._remembered.name_of("", token)
-        if self._remembered.stored_value(credential) is None:
-            self._limiter.refuse_known(client)
+        """Check an API token: one look-up for the secret keys in service, however many users there are."""
+        credential = self._remembered.name_of(None, token)
+        if self._remembered.stored_value(credential, client.address) is None:
+            self._limiter.refuse_known(client, credential=credential)
             self._limiter.admit(client)
         for digest in self._keys.token_digests(token):
             user = self._readable(partial(self._lookups.by_token, digest, foreseen))
             if user and not user.disabled:
-                self._remembered.remember(credential, digest)
+                self._remembered.remember(credential, client.address, digest)
                 return self._by_token(user, token, client)
-        self._remembered.forget(credential)
+        about_to_wait()
+        self._remembered.forget(credential, client.address)
         self._limiter.failed(client, credential=credential)
         raise NotAuthenticatedError
 

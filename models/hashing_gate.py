@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from models.errors import UnavailableError
-from models.fair_queue import FairQueue
+from models.fair_queue import FairQueue, Waiter
 from models.waiting import about_to_wait
 
 # Logins wait in lanes by network, for so long that a good one is not lost, and so few that the wait stays short.
@@ -48,22 +48,31 @@ class HashingGate:
     @contextmanager
     def _turn(self, queue: FairQueue, lane: str, rank: int, patience: float) -> Iterator[None]:
         about_to_wait()
-        with self.giving_way():
-            self._take(queue, lane, rank, patience)
-            try:
+        waiter = self._enter(queue, lane, rank)
+        has_slot = waiter is None
+        try:
+            with self.giving_way():
+                if waiter is not None:
+                    self._await_turn(queue, waiter, patience)
+                    has_slot = True
                 yield
-            finally:
+        finally:
+            if has_slot:
                 self._give_back()
 
-    def _take(self, queue: FairQueue, lane: str, rank: int, patience: float) -> None:
+    def _enter(self, queue: FairQueue, lane: str, rank: int) -> Waiter | None:
+        """Take a slot, or else queue up for one."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 queue.note_turn(lane)
-                return
+                return None
             waiter = queue.add(lane, rank)
         if waiter is None:
             raise UnavailableError("too many wait for a password to be hashed")
+        return waiter
+
+    def _await_turn(self, queue: FairQueue, waiter: Waiter, patience: float) -> None:
         if not waiter.called.wait(patience):
             with self._lock:
                 gone = queue.remove(waiter)

@@ -53,11 +53,13 @@ class SharedRead(Generic[Key]):
         self._lock = Lock()
         self._turn = Lock()
         self._gathering = _Batch[Key]()
+        self._full: list[_Batch[Key]] = []  # that nobody has sent yet
 
     def ask(self, key: Key) -> Ticket[Key]:
         """Join the batch that will be sent next. Never blocks."""
         with self._lock:
             if len(self._gathering.keys) >= _MOST_KEYS:
+                self._full.append(self._gathering)
                 self._gathering = _Batch()
             self._gathering.keys.add(key)
             return Ticket(key, self._gathering)
@@ -75,9 +77,11 @@ class SharedRead(Generic[Key]):
 
     def send(self) -> None:
         """Read for those who have asked so far, if any have."""
-        batch = self._gathering
-        if batch.keys:
-            self._ensure_sent(batch)
+        with self._lock:
+            batches = [*self._full, self._gathering]
+        for batch in batches:
+            if batch.keys:
+                self._ensure_sent(batch)
 
     def _ensure_sent(self, batch: _Batch[Key]) -> None:
         if batch.is_answered():
@@ -93,6 +97,8 @@ class SharedRead(Generic[Key]):
             with self._lock:
                 if self._gathering is batch:
                     self._gathering = _Batch()  # nobody joins any more
+                elif batch in self._full:
+                    self._full.remove(batch)
             batch.found = self._read(batch.keys)
         except Exception as error:  # noqa: BLE001 - it is everybody's
             batch.error = error

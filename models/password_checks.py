@@ -16,7 +16,7 @@ _COST_KNOWN_FOR = 60.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One password, presented for ``user_name`` by a client whose address has failed ``failures`` times lately.
+    """One password, or a token in its place, presented for ``user_name`` by a client.
 
     ``credential`` is what the process calls name and password (``RememberedCredentials.name_of``).
     """
@@ -25,11 +25,13 @@ class Attempt:
     secret: Secret
     credential: bytes
     client: Client
-    failures: int
 
 
 class PasswordChecks:
-    """Each raises ``UnavailableError`` when the turn to hash does not come, ``TooManyAttemptsError`` as the limiter."""
+    """Each raises ``UnavailableError`` when the turn to hash does not come, ``TooManyAttemptsError`` as the limiter.
+
+    ``failures`` is how often the client's address has failed lately.
+    """
 
     def __init__(self, store: Store, hasher: Hasher, gate: HashingGate, limiter: LoginLimiter) -> None:
         self._store = store
@@ -39,20 +41,20 @@ class PasswordChecks:
         self._shared = SharedChecks(gate.giving_way)
         self._cost_known_until = 0.0
 
-    def is_right(self, attempt: Attempt, stored: str) -> bool:
+    def is_right(self, attempt: Attempt, stored: str, failures: int) -> bool:
         """Tell whether the password is the one of the hash ``stored``."""
-        return self._run(attempt, stored, may_open=True)
+        return self._run(attempt, stored, failures, may_open=True)
 
-    def refuse(self, attempt: Attempt, stored: str | None) -> None:
+    def refuse(self, attempt: Attempt, stored: str | None, failures: int) -> None:
         """Take as long as a wrong password does, and count as one: for users who are not there, or may not log in."""
-        self._run(attempt, stored, may_open=False)
+        self._run(attempt, stored, failures, may_open=False)
 
-    def _run(self, attempt: Attempt, stored: str | None, *, may_open: bool) -> bool:
+    def _run(self, attempt: Attempt, stored: str | None, failures: int, *, may_open: bool) -> bool:
         client, name = attempt.client, attempt.user_name
 
         def check() -> bool:
             self._expect_highest_cost()
-            with self._gate.login(client.network, attempt.failures):
+            with self._gate.login(client.network, failures):
                 # Others from there may have failed since this one was admitted, up to just before it began.
                 self._limiter.admit(client, name)
                 return self._hasher.verify(presented_password(attempt.secret), stored, may_open=may_open)

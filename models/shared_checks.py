@@ -65,10 +65,9 @@ class SharedChecks:
                 self._count_once(attempts, count_failure)
             return is_right
 
-    @staticmethod
-    def _count_once(attempts: _Attempts, count_failure: Callable[[], None]) -> None:
+    def _count_once(self, attempts: _Attempts, count_failure: Callable[[], None]) -> None:
         """Count the failure before anyone is told of it; if that cannot be done, nobody is."""
-        with attempts.counting:
+        with self._giving_way(), attempts.counting:
             if attempts.is_counted is None:
                 attempts.is_counted = False
                 count_failure()

@@ -14,11 +14,12 @@ class WouldWaitError(BaseException):
 @contextmanager
 def without_waiting() -> Iterator[None]:
     """Raise ``WouldWaitError`` in place of waiting. What is inside may be begun anew, so it must change nothing."""
+    before = getattr(_this_thread, "must_not_wait", False)
     _this_thread.must_not_wait = True
     try:
         yield
     finally:
-        _this_thread.must_not_wait = False
+        _this_thread.must_not_wait = before
 
 
 def about_to_wait() -> None:

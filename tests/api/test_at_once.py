@@ -1,6 +1,7 @@
 """Requests that need not wait are answered on the event loop, and all others in threads, to the same effect."""
 
 import asyncio
+import dataclasses
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,6 +18,14 @@ from models.waiting import WouldWaitError, about_to_wait, without_waiting
 from tests.api.conftest import USERS
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
 
+ALICE: dict[str, Any] = {
+    "id": "0" * 24,
+    "user_name": "alice",
+    "name_key": "alice",
+    "token_digests": ("a digest",),
+    "email": None,
+    "email_key": None,
+}
 BASIC = "Basic " + b64encode(":".join(ADMIN).encode()).decode()
 BEARER = f"Bearer {ADMIN_TOKEN}"
 
@@ -59,11 +68,11 @@ class Served:
         return status
 
     @contextmanager
-    def all_threads_held(self) -> Iterator[None]:
-        """Let nothing more be begun in the pool's threads."""
+    def all_readers_held(self) -> Iterator[None]:
+        """Let no shared read begin."""
         release = threading.Event()
-        for _ in range(2):
-            self._asgi._pool.submit(release.wait)
+        for _ in range(4):
+            self._asgi._reads._pool.submit(release.wait)
         try:
             yield
         finally:
@@ -106,6 +115,30 @@ def test_what_has_to_wait_goes_to_a_thread(served: Served) -> None:
     assert served.threads[-1] == "MainThread"
 
 
+@pytest.mark.parametrize("authorization", [BASIC, BEARER])
+def test_another_user_is_read_on_the_loop(served: Served, authorization: str) -> None:
+    """Caller and user are read together, whatever the caller is known by."""
+
+    async def session() -> list[int]:
+        return [await served.get(f"{USERS}/{name}", authorization) for name in ("root", "alice", "alice")]
+
+    user = served.app.core.accounts.get("root")
+    served.app.core.store.insert([dataclasses.replace(user, **ALICE)])
+    assert asyncio.run(session()) == [200] * 3
+    assert served.threads[1:] == ["MainThread"] * 2
+
+
+def test_more_users_than_one_batch_holds_are_read_ahead(served: Served) -> None:
+    """Two hundred requests for as many users need no thread of the pool but the first."""
+
+    async def session() -> list[int]:
+        await served.get(f"{USERS}/root", BASIC)
+        return await asyncio.gather(*(served.get(f"{USERS}/user{number}", BASIC) for number in range(200)))
+
+    assert set(asyncio.run(session())) == {403}
+    assert set(served.threads[1:]) == {"MainThread"}
+
+
 def test_users_who_are_not_there_are_told_on_the_loop(served: Served) -> None:
     """The answer that there is no such user needs no thread either."""
 
@@ -140,7 +173,7 @@ def test_reads_that_get_no_thread_are_given_up(environment: Environment) -> None
 
     async def session() -> list[int]:
         found = [await served.get(f"{USERS}/root", BASIC)]
-        with served.all_threads_held():
+        with served.all_readers_held():
             found += await asyncio.gather(*(served.get(f"{USERS}/root", BASIC) for _ in range(5)))
         return [*found, await served.get(f"{USERS}/root", BASIC)]
 

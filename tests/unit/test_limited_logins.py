@@ -90,6 +90,60 @@ def test_a_failure_that_was_not_counted_slows_down_too(core: Core, watched: Watc
     assert core.authenticator.basic("alice", RIGHT, THERE).user.user_name == "alice"
 
 
+def test_the_memory_is_no_oracle(core: Core) -> None:
+    """From an address that has to wait, and where it was never right, the right password is refused like any other."""
+    core.authenticator.basic("alice", RIGHT, HERE)
+    with pytest.raises(NotAuthenticatedError):
+        core.authenticator.basic("alice", WRONG, THERE)
+    for guess in (*(Secret(f"guess {number}") for number in range(50)), RIGHT):
+        with pytest.raises(TooManyAttemptsError):
+            core.authenticator.basic("alice", guess, THERE)
+        assert core.authenticator.foresee_basic("alice", guess, THERE, "alice") is None
+    assert core.authenticator.basic("alice", RIGHT, HERE).user.user_name == "alice"
+
+
+def test_who_goes_on_guessing_is_told_nothing(core: Core, clock: Clock) -> None:
+    """Where a password is remembered, it passes while others guess there; but not while they guess by the dozen."""
+    core.authenticator.basic("alice", RIGHT, HERE)
+    with pytest.raises(NotAuthenticatedError):
+        core.authenticator.basic("alice", WRONG, HERE)
+    core.authenticator.basic("alice", RIGHT, HERE)
+    for number in range(50):
+        with pytest.raises(TooManyAttemptsError):
+            core.authenticator.basic("alice", Secret(f"guess {number}"), HERE)
+    with pytest.raises(TooManyAttemptsError):
+        core.authenticator.basic("alice", RIGHT, HERE)
+    clock.advance(seconds=1)
+    assert core.authenticator.basic("alice", RIGHT, HERE).user.user_name == "alice"
+
+
+def test_a_repeated_guess_stops_no_other(core: Core, clock: Clock) -> None:
+    """The same wrong password, again and again, waits for itself: the right one from there is looked at at once."""
+    for _ in range(10):
+        with suppress(NotAuthenticatedError, TooManyAttemptsError):
+            core.authenticator.basic("alice", WRONG, HERE)
+        clock.advance(seconds=1)
+    with pytest.raises(TooManyAttemptsError):
+        core.authenticator.basic("alice", WRONG, HERE)
+    assert core.authenticator.basic("alice", RIGHT, HERE).user.user_name == "alice"
+
+
+def test_a_password_changed_while_it_was_checked_is_refused(core: Core, watched: Watched) -> None:
+    """A login that verified the old password while it was being changed does not get in with it."""
+    changed: list[bool] = []
+
+    def change(call: str) -> None:
+        if call == "find_failures" and not changed and len(watched.calls) > 2:
+            changed.append(True)
+            user = core.accounts.get("alice")
+            core.store.replace(user, user.changed(user.updated_at, password_hash=Hasher(4).hash(WRONG)))
+
+    watched.after = change
+    with pytest.raises(NotAuthenticatedError):
+        core.authenticator.basic("alice", RIGHT, HERE)
+    assert changed
+
+
 def test_the_same_wrong_credential_uses_up_little(core: Core, clock: Clock) -> None:
     """A forgotten job with an old password or token does not slow down everybody who shares its address."""
     for _ in range(2 * FREE_FAILURES_OF_ADDRESS):

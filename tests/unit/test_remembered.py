@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from models.remembered import RememberedCredentials
 from models.secret import Secret
 
+HERE, THERE = "192.0.2.1/32", "192.0.2.2/32"
+
 
 def credential(remembered: RememberedCredentials, number: int) -> bytes:
     return remembered.name_of("ann", Secret(f"password {number}"))
@@ -20,14 +22,30 @@ def test_what_was_right_is_known_with_what_it_was_right_for() -> None:
     """A credential that was never right has no stored value, one that was has the last, one that is forgotten none."""
     remembered = RememberedCredentials()
     name = credential(remembered, 1)
-    assert remembered.stored_value(name) is None
-    remembered.remember(name, "hash")
-    remembered.remember(name, "newer hash")
-    assert remembered.stored_value(name) == "newer hash"
-    assert remembered.stored_value(credential(remembered, 2)) is None
-    remembered.forget(name)
-    remembered.forget(name)
-    assert remembered.stored_value(name) is None
+    assert remembered.stored_value(name, HERE) is None
+    remembered.remember(name, HERE, "hash")
+    remembered.remember(name, HERE, "newer hash")
+    assert remembered.stored_value(name, HERE) == "newer hash"
+    assert remembered.stored_value(credential(remembered, 2), HERE) is None
+    remembered.forget(name, HERE)
+    remembered.forget(name, HERE)
+    assert remembered.stored_value(name, HERE) is None
+
+
+def test_what_was_right_elsewhere_is_not_known_here() -> None:
+    """Who has never logged in from an address cannot find out from it what others use: it is bound to the address."""
+    remembered = RememberedCredentials()
+    name = credential(remembered, 1)
+    remembered.remember(name, THERE, "hash")
+    assert remembered.stored_value(name, HERE) is None
+    remembered.forget(name, HERE)
+    assert remembered.stored_value(name, THERE) == "hash"
+
+
+def test_a_token_by_itself_is_no_users_password() -> None:
+    """A credential that names its user by itself is another one than that of a user without a name."""
+    remembered = RememberedCredentials()
+    assert remembered.name_of(None, Secret("a")) != remembered.name_of("", Secret("a"))
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:
@@ -35,13 +53,13 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     remembered = RememberedCredentials(capacity=3)
     one, two, three, four, five = (credential(remembered, number) for number in range(5))
     for name in (one, two, three):
-        remembered.remember(name, "hash")
-    assert remembered.stored_value(one) == "hash"
-    remembered.remember(four, "hash")
-    assert remembered.stored_value(two) is None
-    remembered.remember(three, "hash")
-    remembered.remember(five, "hash")
-    known = [name for name in (one, two, three, four, five) if remembered.stored_value(name)]
+        remembered.remember(name, HERE, "hash")
+    assert remembered.stored_value(one, HERE) == "hash"
+    remembered.remember(four, HERE, "hash")
+    assert remembered.stored_value(two, HERE) is None
+    remembered.remember(three, HERE, "hash")
+    remembered.remember(five, HERE, "hash")
+    known = [name for name in (one, two, three, four, five) if remembered.stored_value(name, HERE)]
     assert known == [three, four, five]
 
 
@@ -52,10 +70,10 @@ def test_the_memory_is_bounded() -> None:
     def use(worker: int) -> None:
         for number in range(500):
             name = credential(remembered, worker * 1000 + number)
-            remembered.remember(name, "hash")
-            remembered.stored_value(name)
+            remembered.remember(name, HERE, "hash")
+            remembered.stored_value(name, HERE)
             if number % 7 == 0:
-                remembered.forget(name)
+                remembered.forget(name, HERE)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(use, range(4)))
@@ -84,8 +102,8 @@ def test_nothing_of_the_password_is_kept() -> None:
     secret = "correct-horse-battery"
     for _ in range(2):
         name = remembered.name_of("annabella", Secret(secret))
-        remembered.remember(name, "$2b$12$the-stored-hash")
-        remembered.stored_value(name)
+        remembered.remember(name, HERE, "$2b$12$the-stored-hash")
+        remembered.stored_value(name, HERE)
     kept = [value if isinstance(value, bytes) else value.encode() for value in texts_in(remembered)]
     assert b"$2b$12$the-stored-hash" in kept
     assert name in kept
