@@ -153,11 +153,10 @@ def _parse(place: Place, name: str, options: dict[str, object]) -> Iterator[list
         "host": "127.0.0.1",
         "port": port,
         "silent": True,
-        "logsFolder": str(place.directory / f"{database}-logs"),
     }
     written = place.directory / f"{database}.json"
     written.write_text(json.dumps(settings | options))
-    environment = {"NODE_ENV": "production"}
+    environment = {"NODE_ENV": "production", "PARSE_SERVER_LOGS_FOLDER": str(place.directory / f"{database}-logs")}
     with started(database, [*parse_server(), written], port, place.directory, environment) as server:
         headers = {"X-Parse-Application-Id": _PARSE_APPLICATION}
         with _asking() as client:
