@@ -23,6 +23,7 @@ class ReadAhead:
         self._seconds = seconds
         self._next: Future[bool] | None = None
         self._running = 0
+        self._prompt = 0  # of these: not slow so far
 
     def next_round(self) -> Future[bool]:
         """Begin a round as soon as may be; the future, which others wait for too, tells whether it was done in time."""
@@ -31,8 +32,7 @@ class ReadAhead:
             found = self._next = self._loop.create_future()
             timer = self._loop.call_later(self._seconds, _settle, found, False)  # noqa: FBT003 - it takes no names
             found.add_done_callback(lambda _: timer.cancel())
-            if not self._running:
-                self._begin()
+            self._begin()
         return found
 
     def close(self) -> None:
@@ -40,19 +40,28 @@ class ReadAhead:
         self._pool.close()
 
     def _begin(self) -> None:
-        """Begin the next round, if anybody waits for one and there is a thread for it."""
+        """Begin the next round, if anybody waits for one, those that run are slow, and there is a thread for it."""
         current = self._next
-        if current is None or self._running == _ROUNDS_AT_ONCE:
+        if current is None or self._prompt or self._running == _ROUNDS_AT_ONCE:
             return
         self._next = None
         self._running += 1
-        slow = self._loop.call_later(_SLOW_SECONDS, self._begin)
+        self._prompt += 1
+        is_prompt = True
+
+        def no_longer_prompt() -> None:
+            nonlocal is_prompt
+            self._prompt -= is_prompt
+            is_prompt = False
+            self._begin()
+
+        slow = self._loop.call_later(_SLOW_SECONDS, no_longer_prompt)
 
         def end(_: object) -> None:
             slow.cancel()
             self._running -= 1
             _settle(current, True)  # noqa: FBT003 - as above
-            self._begin()
+            no_longer_prompt()
 
         self._pool.submit(self._read).future.add_done_callback(end)
 

@@ -67,7 +67,9 @@ OPTIONS: Mapping[str, Option] = {
     "ALLOWED_ORIGINS": Option(
         "", "origins like https://app.example.com, separated by commas", origins, absent=frozenset()
     ),
-    "TRUSTED_PROXIES": Option("", "addresses or networks like 10.0.0.0/8, separated by commas", networks, absent=()),
+    "TRUSTED_PROXIES": Option(
+        "", "addresses like 10.0.0.2 or networks like 10.0.0.0/24, separated by commas", networks, absent=()
+    ),
     "BCRYPT_ROUNDS": Option(
         "12", f"{LEAST_ROUNDS} to {MOST_ROUNDS}; below {_ADVISED_ROUNDS} warns", integer(LEAST_ROUNDS, MOST_ROUNDS)
     ),

@@ -44,13 +44,18 @@ class LoginLimiter:
         known = (self._known.get(key) for key in self._free_failures(client, user_name))
         # More than the longest pause means that the clock was set back: then the store is asked.
         latest = now + timedelta(seconds=_LONGEST_PAUSE)
-        ends = [end for end, _ in filter(None, known) if end <= latest]
+        self._refuse([self._repeated.end((client.address, credential), now)], now)
         try:
-            self._refuse([*ends, self._repeated.end((client.address, credential), now)], now)
-        except TooManyAttemptsError:
-            if ends and user_name is not None:
-                self._persistent.note((client.address, user_name), max(ends), now)
+            self._refuse((end for end, _ in filter(None, known) if end <= latest), now)
+        except TooManyAttemptsError as refusal:
+            if user_name is not None:
+                self.note_refused(client, user_name, refusal)
             raise
+
+    def note_refused(self, client: Client, user_name: str, refusal: TooManyAttemptsError) -> None:
+        """Note a guess that was refused without being looked at."""
+        now = self._clock()
+        self._persistent.note((client.address, user_name), now + timedelta(seconds=refusal.retry_after), now)
 
     def refuse_persistent(self, client: Client, user_name: str) -> None:
         """Refuse even what is remembered, where so many were refused that this would tell which one is right."""

@@ -122,8 +122,8 @@ NOTHING: Foreseen = MappingProxyType({})
 class Lookups:
     """The look-ups of single users in one store.
 
-    ``foresee`` asks for users before they are needed: a request that has arrived, and waits for a thread, shares the
-    read of one that runs already. What it returns is handed over to the look-up.
+    ``foresee`` asks for users before they are needed, and ``read_ahead`` reads those of all requests that did so. What
+    the former returns is handed over to the look-up, which then need not wait.
     """
 
     def __init__(self, store: Store) -> None:

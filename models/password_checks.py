@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from models.clients import Client
+from models.errors import TooManyAttemptsError
 from models.hashing_gate import HashingGate
 from models.login_limiter import LoginLimiter
 from models.passwords import Hasher, presented_password
@@ -59,12 +60,16 @@ class PasswordChecks:
                 self._limiter.admit(client, name)
                 return self._hasher.verify(presented_password(attempt.secret), stored, may_open=may_open)
 
-        return self._shared.run(
-            (client.address, name),
-            (attempt.credential, stored if may_open else None),
-            check,
-            lambda: self._limiter.failed(client, name, attempt.credential),
-        )
+        try:
+            return self._shared.run(
+                (client.address, name),
+                (attempt.credential, stored if may_open else None),
+                check,
+                lambda: self._limiter.failed(client, name, attempt.credential),
+            )
+        except TooManyAttemptsError as refusal:
+            self._limiter.note_refused(client, name, refusal)
+            raise
 
     def _expect_highest_cost(self) -> None:
         """Let refusals take as long as they do where the hashes are dearest: replicas may have other settings."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from api.read_ahead import _SLOW_SECONDS
 from api.server import AsgiApplication, Limits
 from api.settings import Settings
 from app import Doorman, create_app
@@ -181,6 +182,36 @@ def test_reads_that_get_no_thread_are_given_up(environment: Environment) -> None
         assert asyncio.run(session()) == [200] + [503] * 5 + [200]
     finally:
         served.app.close()
+
+
+def test_a_slow_read_holds_up_nobody_who_comes_after_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one read hangs, and has for longer than a read takes, the next requests are read for at once."""
+    lookups = served.app.core.lookups
+    read, release, hanging = lookups._by_name._read, threading.Event(), threading.Event()
+
+    def hang_once(keys: Any) -> Any:
+        if not hanging.is_set():
+            hanging.set()
+            release.wait(30)
+        return read(keys)
+
+    async def session() -> list[int]:
+        await served.get(f"{USERS}/root", BASIC)
+        monkeypatch.setattr(lookups._by_name, "_read", hang_once)
+        first = asyncio.ensure_future(served.get(f"{USERS}/root", BASIC))
+        await asyncio.to_thread(hanging.wait)
+        later = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * _SLOW_SECONDS, later.set)  # the round's own timer goes first
+        await later.wait()
+        found = [await asyncio.wait_for(served.get(f"{USERS}/root", BASIC), 20) for _ in range(3)]
+        assert not first.done()
+        release.set()
+        return [*found, await first]
+
+    try:
+        assert asyncio.run(session()) == [200] * 4
+    finally:
+        release.set()
 
 
 def test_many_at_once_share_few_reads(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import bcrypt
 import pytest
 from werkzeug.test import TestResponse
 
@@ -20,25 +19,6 @@ LEAST, HIGHER = 4, 6
 OTHER_ADDRESSES = ("10.1.0.2", "10.2.0.1", "10.3.0.1")
 
 MakeApi = Callable[[Environment], Api]
-
-
-@pytest.fixture
-def spent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The costs of all bcrypt computations, as they are made."""
-    costs: list[int] = []
-    check, hash_ = bcrypt.checkpw, bcrypt.hashpw
-
-    def checkpw(password: bytes, hashed: bytes) -> bool:
-        costs.append(int(hashed.split(b"$")[2]))
-        return check(password, hashed)
-
-    def hashpw(password: bytes, salt: bytes) -> bytes:
-        costs.append(int(salt.split(b"$")[2]))
-        return hash_(password, salt)
-
-    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
-    monkeypatch.setattr(bcrypt, "hashpw", hashpw)
-    return costs
 
 
 def work(spent: list[int]) -> int:
@@ -243,6 +223,18 @@ def test_simultaneous_logins_share_one_check(gated: Gated, spent: list[int]) -> 
     assert [gated.get(("bob", PASSWORD), address).status_code for address in ("10.1.0.1", *OTHER_ADDRESSES)] == [
         429
     ] * 4
+
+
+def test_guesses_beside_one_that_is_checked_tell_nothing(gated: Gated) -> None:
+    """Who guesses by the dozen while a first guess waits to be hashed is not told which one somebody uses there."""
+    assert gated.get(("alice", PASSWORD), "10.1.0.1").status_code == 200
+    with gated.gate.login("held"):
+        first = gated.begin(("alice", WRONG), "10.1.0.1", waiting=1)
+        assert gated.get(("alice", PASSWORD), "10.1.0.1").status_code == 200
+        guesses = [gated.get(("alice", f"guess {number}"), "10.1.0.1").status_code for number in range(30)]
+        assert guesses == [429] * 30
+        assert gated.get(("alice", PASSWORD), "10.1.0.1").status_code == 429
+    assert first.result().status_code == 401
 
 
 def test_an_address_has_one_guess_at_a_time(gated: Gated, spent: list[int]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import deque
+from functools import partial
 from threading import Barrier, Thread
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_as_many_run_as_the_pool_has() -> None:
         held.submit(2)
         await held.begun(2)
         assert not pool.crowded()
-        later = [pool.submit(lambda number=number: order.append(number)) for number in range(5)]  # type: ignore[misc]
+        later = [pool.submit(partial(order.append, number)) for number in range(5)]
         assert pool.crowded()
         assert (pool.pending, pool.waiting(), order) == (7, 5, [])
         await held.let_go()
@@ -220,7 +221,7 @@ def test_no_job_is_lost() -> None:
             return number
 
         for _ in range(10):
-            jobs = [pool.submit(lambda number=number: work(number)) for number in range(200)]  # type: ignore[misc]
+            jobs = [pool.submit(partial(work, number)) for number in range(200)]
             assert await done(*jobs) == list(range(200))
             assert pool._alive >= 3
 

@@ -1,6 +1,5 @@
 """Hashing: what a check costs, and what it lets pass."""
 
-import bcrypt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,26 +9,6 @@ from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklis
 from models.secret import Secret
 
 ROUNDS = 6
-
-
-@pytest.fixture
-def spent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The costs of all bcrypt computations, as they are made."""
-    costs: list[int] = []
-    check, hash_ = bcrypt.checkpw, bcrypt.hashpw
-
-    def checkpw(password: bytes, hashed: bytes) -> bool:
-        matches = check(password, hashed)
-        costs.append(int(hashed.split(b"$")[2]))
-        return matches
-
-    def hashpw(password: bytes, salt: bytes) -> bytes:
-        costs.append(int(salt.split(b"$")[2]))
-        return hash_(password, salt)
-
-    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
-    monkeypatch.setattr(bcrypt, "hashpw", hashpw)
-    return costs
 
 
 @pytest.mark.parametrize(
