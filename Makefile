@@ -12,7 +12,7 @@ help: ## List these commands
 run: .venv/.runtime ## Serve Doorman in the foreground; settings come from the environment
 	@exec .venv/bin/doorman serve
 
-test: .venv/.development ## Run every test, with the coverage gate
+test: .venv/.development tests/clients/node_modules/.made ## Run every test, with the coverage gate
 	@.venv/bin/python -m pytest --cov
 
 lint: .venv/.development ## Check style, formatting and types, and change nothing
@@ -41,7 +41,17 @@ secrets: ## Write the random secrets that docker-compose.yml needs; existing one
 	@$(write_secrets)
 
 clean: ## Remove .venv, caches and build output, never data or secrets
-	@rm -rf .venv bench/.peers build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv bench/.peers tests/clients/node_modules build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache
+
+# The clients that the tests run in Node.
+tests/clients/node_modules/.made: tests/clients/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo 'Installing the clients that the tests run in Node ...'; \
+		npm ci --prefix tests/clients --silent --no-audit --no-fund --ignore-scripts && touch $@ \
+			|| echo 'npm could not: the tests that need them are skipped.'; \
+	else \
+		echo 'npm is not installed: the tests that need it are skipped.'; \
+	fi
 
 # The environment. The development lock holds every pin of the runtime lock, so it serves both.
 

@@ -6,21 +6,27 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.routing import Rule
 
 from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
+from api.classic import Classic
 from api.errors import register_errors
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.logs import configure_logging
 from api.proxies import TrustedProxies
+from api.routes import AnyMethodRule
 from api.server import AsgiApplication, Limits
+from api.sessions_v2 import SessionsV2
 from api.settings import Settings
 from api.threads import giving_way
+from api.user_auth import UserAuth
+from api.users_class import UsersClass
 from api.users_v2 import UsersV2
 from models.core import Core, build_core, prepare_store
 from models.hashing_gate import HashingGate, slots_for
@@ -59,8 +65,15 @@ def _core_over_prepared_store(settings: Settings) -> Core:
         settings.password_min_length,
         Blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
     )
-    gate = HashingGate(slots_for(settings.workers), giving_way)
-    return build_core(open_store(settings), _keys(settings), Hasher(settings.bcrypt_rounds), policy, gate=gate)
+    return build_core(
+        open_store(settings),
+        _keys(settings),
+        Hasher(settings.bcrypt_rounds),
+        policy,
+        gate=HashingGate(slots_for(settings.workers), giving_way),
+        registration=settings.registration_policy,
+        lifetimes=settings.session_lifetimes,
+    )
 
 
 def _keys(settings: Settings) -> KeyRing:
@@ -78,6 +91,7 @@ class Doorman(Flask):
     """The Flask application over one core, which is closed with it."""
 
     json_provider_class = _Json
+    url_rule_class: type[Rule] = AnyMethodRule
 
     def __init__(self, core: Core, threads: int, proxies: TrustedProxies) -> None:
         super().__init__("doorman", static_folder=None)
@@ -98,8 +112,8 @@ class Doorman(Flask):
         self.core.lookups.read_ahead()
 
     def close(self) -> None:
-        """Let go of the store."""
-        self.core.store.close()
+        """Let go of the core."""
+        self.core.close()
 
 
 def create_app(settings: Settings | None = None, core: Core | None = None) -> Doorman:
@@ -115,8 +129,26 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     BrowserRules(settings.allowed_origins, proxies).register(app)
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))
-    app.register_blueprint(UsersV2(core, HeaderAuth(core.authenticator, proxies)).blueprint())
+    for surface in sorted(settings.surfaces):
+        for blueprint in _BLUEPRINTS[surface](core, proxies):
+            app.register_blueprint(blueprint)
     return app
+
+
+def _v2(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+    auth = HeaderAuth(core.authenticator, proxies)
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
+
+
+def _syncano(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+    return [UserAuth(core, proxies).blueprint(), UsersClass(core, proxies).blueprint()]
+
+
+def _classic(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+    return [Classic(core, proxies).blueprint()]
+
+
+_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic}
 
 
 def _create_prepared_app() -> Doorman:

@@ -7,13 +7,13 @@ from collections.abc import Collection
 
 from flask import Flask, Response, request
 
-from api.errors import ForeignOriginError
 from api.proxies import TrustedProxies
+from api.refusals import ForeignOriginError
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, X-API-KEY, X-USER-KEY",
     "Access-Control-Max-Age": "600",
 }
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -59,10 +59,6 @@ class BrowserRules:
         return origin in self._allowed or origin == self._own_origin()
 
     def _own_origin(self) -> str:
-        scheme, host = request.scheme, request.host
-        if self._proxies.sent(request.environ):
-            # Where several proxies have added to it, the first is what the browser spoke to.
-            scheme = request.headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip()
-            host = request.headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
+        scheme, host = self._proxies.scheme(request.environ), self._proxies.host(request.environ)
         # Browsers leave out the port that goes without saying, and some proxies do not.
-        return f"{scheme}://{host}".lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), ""))
+        return f"{scheme}://{host}".lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))

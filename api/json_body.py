@@ -6,26 +6,31 @@ from typing import Any, NoReturn
 from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from api.errors import MissingParametersError
+from api.refusals import MissingParametersError
 
 _SHOWN = 40
 
 
 def read_object() -> dict[str, Any]:
-    """Return the members of the current request's body.
+    """Return the members of the current request's body, of which there is one at least. Raises as ``read_members``."""
+    members = read_members()
+    if not members:
+        raise MissingParametersError
+    return members
 
-    Raises ``UnsupportedMediaType`` for a content type other than JSON, and ``MissingParametersError`` for an absent or
-    empty body, an empty object, and everything that is not exactly one JSON object in UTF-8.
+
+def read_members() -> dict[str, Any]:
+    """Return the members of the current request's body; an absent or empty one has none.
+
+    Raises ``UnsupportedMediaType`` for a content type other than JSON, and ``MissingParametersError`` for everything
+    that is not exactly one JSON object in UTF-8.
     """
     if request.content_type and (
         request.mimetype != "application/json"
         or request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}
     ):
         raise UnsupportedMediaType
-    members = parse_object(request.get_data())
-    if not members:
-        raise MissingParametersError
-    return members
+    return parse_object(request.get_data())
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

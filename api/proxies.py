@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
+from werkzeug.wsgi import get_host
+
 from api.setting_values import Network
 from models.clients import Client, client_at
 
@@ -27,6 +29,14 @@ class TrustedProxies:
         """Tell whether the request comes from a trusted proxy."""
         return bool(self._networks) and self._is_trusted(environ.get("REMOTE_ADDR", ""))
 
+    def scheme(self, environ: Mapping[str, Any]) -> str:
+        """Return what the client speaks, ``http`` or ``https``."""
+        return self._forwarded(environ, "HTTP_X_FORWARDED_PROTO", environ["wsgi.url_scheme"]).lower()
+
+    def host(self, environ: dict[str, Any]) -> str:
+        """Return the host, and the port if it was named, that the client speaks to."""
+        return self._forwarded(environ, "HTTP_X_FORWARDED_HOST", get_host(environ))
+
     def client(self, environ: Mapping[str, Any]) -> Client:
         """Return who sent the request: the last address of ``X-Forwarded-For`` that no trusted proxy has.
 
@@ -47,6 +57,13 @@ class TrustedProxies:
             if not self._is_trusted(address):
                 break
         return client_at(address)
+
+    def _forwarded(self, environ: Mapping[str, Any], name: str, otherwise: str) -> str:
+        """Return what a trusted proxy says; where several have added to it, the first is what the client spoke to."""
+        if name not in environ or not self.sent(environ):
+            return otherwise
+        said: str = environ[name]
+        return said.partition(",")[0].strip()
 
     def _look_up(self, address: str) -> bool:
         try:

@@ -1,17 +1,21 @@
 """The shapes of what comes in and goes out. Types are checked here; what the values must be is the core's to say."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
+from api.refusals import MissingParametersError
 from models.account_rules import Changes
 from models.errors import InvalidParametersError
 from models.listing import MAX_PAGE
 from models.secret import Secret
+from models.sessions import Session
 from models.user import USER_GROUPS, User
 
 _NULL = "It may not be null."
+_REQUIRED = "It is required."
 _GROUP = validate.OneOf(USER_GROUPS, error="It must be one of: {choices}.")
 
 
@@ -86,14 +90,63 @@ class ListQuery(UserQuery):
     user_group = Text(load_default=None, validate=_GROUP)
 
 
+class SessionsQuery(UserQuery):
+    """The query of the route that ends a user's sessions."""
+
+    but = Text(load_default=None, data_key="except")
+
+
+class UsersClassQuery(_Strict):
+    """The query of the list of the users class."""
+
+    query = Text(load_default=None)
+    page_size = Digits(1, 500, load_default=100)
+    after = Text(load_default=None)
+
+
+class Credentials(Schema):
+    """What one registers and logs in with. Clients send other things beside it, which mean nothing here."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    username = Text(required=True, error_messages={"required": _REQUIRED})
+    password = SecretText(required=True, error_messages={"required": _REQUIRED})
+
+
 # Making a schema takes longer than using it.
-USER_FIELDS, USER_QUERY, LIST_QUERY = UserFields(), UserQuery(), ListQuery()
+USER_FIELDS, USER_QUERY, LIST_QUERY, SESSIONS_QUERY = UserFields(), UserQuery(), ListQuery(), SessionsQuery()
+USERS_CLASS_QUERY, CREDENTIALS, CHANGED_CREDENTIALS = UsersClassQuery(), Credentials(), Credentials(partial=True)
 
 
 def load_user_fields(members: Mapping[str, Any]) -> Changes:
     """Check the members of a body. Raises ``InvalidParametersError``."""
     changes: Changes = _load(USER_FIELDS, members)
     return changes
+
+
+def load_credentials(members: Mapping[str, Any]) -> tuple[str, Secret]:
+    """Return the user name and the password that a body gives. Raises ``InvalidParametersError``."""
+    given = _load(CREDENTIALS, members)
+    return given["username"], given["password"]
+
+
+def load_changed_credentials(members: Mapping[str, Any]) -> Changes:
+    """Return a new user name, a new password or both. Raises ``InvalidParametersError``, ``MissingParametersError``."""
+    given = _load(CHANGED_CREDENTIALS, members)
+    if not given:
+        raise MissingParametersError("The body gives neither a username nor a password.")
+    changes: Changes = {}
+    if "username" in given:
+        changes["user_name"] = given["username"]
+    if "password" in given:
+        changes["password"] = given["password"]
+    return changes
+
+
+def broken_fields(error: InvalidParametersError) -> Mapping[str, list[str]]:
+    """Return the rules that were broken, by the names that fields have where a user's name is a ``username``."""
+    return {"username" if name == "user_name" else name: rules for name, rules in error.fields.items()}
 
 
 def load_query(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -112,6 +165,24 @@ def dump_user(user: User, *, hashes: bool, with_id: bool = False) -> dict[str, A
         "password": user.password_hash if hashes else None,
         "token": user.token_hash if hashes else None,
     }
+
+
+def dump_session(session: Session) -> dict[str, Any]:
+    """Return the v2 shape of a session; its ``id`` names it, and opens nothing."""
+    return {
+        "id": session.id,
+        "kind": session.kind,
+        "created_at": iso_time(session.created_at),
+        "last_used_at": iso_time(session.used_at),
+        "expires_at": iso_time(session.expires_at),
+        "address": session.address,
+        "user_agent": session.user_agent,
+    }
+
+
+def iso_time(moment: datetime) -> str:
+    """Return a UTC time as ISO 8601 has it, to the millisecond and with its offset."""
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _load(schema: Schema, members: Mapping[str, Any]) -> Any:

@@ -11,6 +11,8 @@ from models.secret import Secret
 from models.secret_key import MIN_SECRET_KEY_BYTES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# The ways in, by their names in the setting.
+SURFACES = ("v2", "syncano", "classic")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SQLITE = "sqlite:///"
 _MONGODB = ("mongodb://", "mongodb+srv://")
@@ -36,10 +38,22 @@ def matching(pattern: str) -> Callable[[str], str]:
     return read
 
 
-def log_level(text: str) -> str:
-    if text.lower() not in LOG_LEVELS:
+def one_of(*values: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in values:
+            raise ValueError
+        return text.lower()
+
+    return read
+
+
+def surfaces(text: str) -> frozenset[str]:
+    named = {part.strip().lower() for part in text.split(",") if part.strip()}
+    if named == {"all"}:
+        return frozenset(SURFACES)
+    if not named or not named <= set(SURFACES):
         raise ValueError
-    return text.lower()
+    return frozenset(named)
 
 
 def secret_key(text: str) -> Secret:

@@ -6,27 +6,32 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from api.setting_values import (
     FEWEST_DISTINCT,
     LOG_LEVELS,
+    SURFACES,
     Network,
     database_url,
     integer,
-    log_level,
     matching,
     networks,
+    one_of,
     origins,
     readable_file,
     secret_key,
     sqlite_path,
+    surfaces,
 )
 from models.errors import SetupError
 from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
+from models.registrations import RegistrationPolicy
 from models.secret import Secret
 from models.secret_key import MIN_SECRET_KEY_BYTES
+from models.sessions import Lifetimes
 
 _LEAST_PASSWORD = 8  # NIST SP 800-63B, 3.1.1.2
 _ADVISED_ROUNDS = 10  # OWASP Password Storage Cheat Sheet
@@ -77,7 +82,12 @@ OPTIONS: Mapping[str, Option] = {
     "PASSWORD_BLOCKLIST": Option(
         "", "a readable file, one password a line, in place of the list that ships", readable_file
     ),
-    "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), log_level),
+    "SURFACES": Option("all", "all, or some of " + ", ".join(SURFACES) + ", separated by commas", surfaces),
+    "REGISTRATION": Option("open", "open, or closed: then only admins make accounts", one_of("open", "closed")),
+    "REGISTRATIONS_PER_HOUR": Option("20", "1 to 100000 for each address", integer(1, 100_000)),
+    "SESSION_IDLE_DAYS": Option("30", "1 to 365 days, after which an unused session ends", integer(1, 365)),
+    "SESSION_MAX_DAYS": Option("90", "1 to 365 days, after which any session ends", integer(1, 365)),
+    "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
     "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
 }
@@ -103,6 +113,11 @@ class Settings:
     bcrypt_rounds: int
     password_min_length: int
     password_blocklist: Path | None
+    surfaces: frozenset[str]
+    registration: str
+    registrations_per_hour: int
+    session_idle_days: int
+    session_max_days: int
     log_level: str
     tls_cert: Path | None
     tls_key: Path | None
@@ -131,6 +146,14 @@ class Settings:
     def sqlite_path(self) -> Path | None:
         """The database file, or ``None`` with MongoDB."""
         return sqlite_path(self.database_url.reveal())
+
+    @property
+    def registration_policy(self) -> RegistrationPolicy:
+        return RegistrationPolicy(is_open=self.registration == "open", most_an_hour=self.registrations_per_hour)
+
+    @property
+    def session_lifetimes(self) -> Lifetimes:
+        return Lifetimes(idle=timedelta(days=self.session_idle_days), absolute=timedelta(days=self.session_max_days))
 
     @property
     def store_name(self) -> str:

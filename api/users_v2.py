@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
-from marshmallow import Schema
 
 from api.auth import HeaderAuth
 from api.foresight import foreseen
 from api.json_body import read_object
-from api.schemas import LIST_QUERY, USER_QUERY, dump_user, load_query, load_user_fields
+from api.schemas import LIST_QUERY, dump_user, load_user_fields
+from api.v2_requests import enter, named_oauth, query
 from models import permissions
 from models.accounts import Precondition
 from models.core import Core
 from models.credentials import Caller
-from models.errors import InvalidParametersError
 from models.listing import NameFilter
 from models.permissions import Action
-from models.user import OAuth, User
+from models.user import User
 
 PREFIX = "/api/v2/users"
 
@@ -49,9 +47,9 @@ class UsersV2:
     def list_users(self) -> Response:
         """List names in order: all of them, streamed, or with ``limit`` a page whose ``Link`` leads to the next."""
         permissions.require(self._auth.caller(), Action.LIST)
-        query = _query(LIST_QUERY)
-        limit = query.pop("limit")
-        wanted = NameFilter(**query)
+        asked = query(LIST_QUERY)
+        limit = asked.pop("limit")
+        wanted = NameFilter(**asked)
         if limit is None:
             return Response(_json_chunks(self._core.listing.stream(wanted)), content_type="application/json")
         page = self._core.listing.page(wanted, limit)
@@ -63,62 +61,35 @@ class UsersV2:
 
     def read_user(self, user_name: str) -> Response:
         """Show a user: its name and the bcrypt hashes of its password and token, which a manager sees as ``null``."""
-        caller = self._enter(Action.READ, user_name)
-        return _shown(caller, self._core.accounts.get(user_name, _oauth(), caller=caller, foreseen=foreseen()))
+        caller = enter(self._auth, Action.READ, user_name)
+        return _shown(caller, self._core.accounts.get(user_name, named_oauth(), caller=caller, foreseen=foreseen()))
 
     def create_user(self, user_name: str) -> Response:
         """Create a user: ``password``, and optionally ``token``, ``name``, ``email``, ``user_group``, ``disabled``."""
-        caller = self._enter(Action.CREATE, user_name)
+        caller = enter(self._auth, Action.CREATE, user_name)
         fields = load_user_fields(read_object())
-        return _shown(caller, self._core.accounts.create(caller, user_name, fields, _oauth()))
+        return _shown(caller, self._core.accounts.create(caller, user_name, fields, named_oauth()))
 
     def update_user(self, user_name: str) -> Response:
         """Change any of the fields that create takes, at least one; only an admin may name ``user_group``."""
-        caller = self._enter(Action.UPDATE, user_name)
+        caller = enter(self._auth, Action.UPDATE, user_name)
         members = read_object()
         if "user_group" in members:
             permissions.require_group_change(caller)
         changes = load_user_fields(members)
-        user = self._core.accounts.update(caller, user_name, changes, _oauth(), _if_match())
+        user = self._core.accounts.update(caller, user_name, changes, named_oauth(), _if_match())
         return _shown(caller, user, with_id=True)
 
     def refresh_token(self, user_name: str) -> Response:
         """Give the user a new random token, and return it: the only time that a raw token is shown."""
-        caller = self._enter(Action.REFRESH, user_name)
-        return jsonify(token=self._core.accounts.refresh(caller, user_name, _oauth()).reveal())
+        caller = enter(self._auth, Action.REFRESH, user_name)
+        return jsonify(token=self._core.accounts.refresh(caller, user_name, named_oauth()).reveal())
 
     def delete_user(self, user_name: str) -> Response:
         """Delete a user."""
-        caller = self._enter(Action.DELETE, user_name)
-        self._core.accounts.delete(caller, user_name, _oauth(), _if_match())
+        caller = enter(self._auth, Action.DELETE, user_name)
+        self._core.accounts.delete(caller, user_name, named_oauth(), _if_match())
         return jsonify({})
-
-    def _enter(self, action: Action, user_name: str) -> Caller:
-        """Return the caller, if it may do ``action`` to the user that the request names."""
-        caller = self._auth.caller()
-        with suppress(InvalidParametersError):
-            permissions.require(caller, action, user_name, _oauth())
-            return caller
-        # Access is decided before the query's faults are told, and a faulty one names nobody: not oneself either.
-        permissions.require(caller, action)
-        return caller
-
-
-def _query(schema: Schema) -> dict[str, Any]:
-    """Return the checked query. Raises ``InvalidParametersError``; werkzeug would keep what is no UTF-8 as it is."""
-    try:
-        unquote_to_bytes(request.query_string).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidParametersError({"query": ["It must be UTF-8."]}) from error
-    return load_query(schema, request.args.to_dict(flat=False))
-
-
-def _oauth() -> OAuth:
-    """Return which kind of user the request names: the one reading of it, for access and for what is done."""
-    if not request.query_string:
-        return 0
-    oauth: OAuth = _query(USER_QUERY)["oauth"]
-    return oauth
 
 
 def revision_tag(user: User) -> str:

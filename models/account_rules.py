@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from models import names
+from models.clients import Client
 from models.errors import BrokenRuleError, InvalidParametersError
 from models.hashing_gate import HashingGate
 from models.names import UserName
@@ -16,6 +17,9 @@ from models.secret import Secret
 from models.secret_key import KeyRing
 from models.user import OAuth, UserGroup
 
+# For whom something is hashed: an admin, by its id, or anybody else, by where they are.
+Asker = str | Client
+
 TOKEN_MIN = 15
 B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
 
@@ -23,6 +27,7 @@ B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
 class Changes(TypedDict, total=False):
     """The fields that an account takes from outside; an absent one stays as it is, and ``None`` clears it."""
 
+    user_name: str
     password: Secret
     token: Secret
     name: str | None
@@ -35,7 +40,7 @@ class Changes(TypedDict, total=False):
 class CheckedChanges:
     """Changes that broke no rule: the user's columns as far as they need no hashing, and the secrets that do."""
 
-    user_name: UserName
+    user_name: UserName  # that the user will have
     columns: dict[str, Any] = field(default_factory=dict)
     password: Secret | None = None
     token: Secret | None = None
@@ -59,13 +64,19 @@ class AccountRules:
             raise InvalidParametersError({"user_name": [str(error)]}) from error
 
     def check(self, user_name: str, changes: Changes, oauth: OAuth = 0, *, creating: bool = False) -> CheckedChanges:
-        """Hold the name and every value to its rule. Raises ``InvalidParametersError`` with all that are broken."""
+        """Hold the name and every value to its rule. Raises ``InvalidParametersError`` with all that are broken.
+
+        ``user_name`` is the user's, unless the changes give another one.
+        """
         broken: dict[str, list[str]] = {}
         columns: dict[str, Any] = {key: changes[key] for key in ("user_group", "disabled") if key in changes}
         password, token = changes.get("password"), changes.get("token")
+        user_name = changes.get("user_name", user_name)
         name = UserName(user_name, user_name)
         with _noting(broken, "user_name"):
             name = names.user_name(user_name)
+        if "user_name" in changes:
+            columns["user_name"], columns["name_key"] = name
         with _noting(broken, "password"):
             if password is not None and oauth:
                 raise BrokenRuleError("An OAuth user has no password.")
@@ -90,21 +101,22 @@ class AccountRules:
             token = new_token()
         return CheckedChanges(name, columns, password, token)
 
-    def hashed(self, checked: CheckedChanges, asked_by: str) -> dict[str, Any]:
+    def hashed(self, checked: CheckedChanges, asker: Asker) -> dict[str, Any]:
         """Return the columns to write, secrets hashed: about 0.2 s of a core for each at the default cost.
 
-        ``asked_by`` is the id of the user that waits for its turn to hash. Raises ``UnavailableError``.
+        ``asker`` waits for its turn to hash. Raises ``UnavailableError``.
         """
         columns = dict(checked.columns)
         if checked.password is not None:
-            columns["password_hash"] = self._hash(checked.password, asked_by)
+            columns["password_hash"] = self._hash(checked.password, asker)
         if checked.token is not None:
-            columns["token_hash"] = self._hash(checked.token, asked_by)
+            columns["token_hash"] = self._hash(checked.token, asker)
             columns["token_digests"] = self._keys.token_digests(checked.token)
         return columns
 
-    def _hash(self, secret: Secret, asked_by: str) -> str:
-        with self._gate.change(asked_by):
+    def _hash(self, secret: Secret, asker: Asker) -> str:
+        turn = self._gate.change(asker) if isinstance(asker, str) else self._gate.login(asker.network)
+        with turn:
             return self._hasher.hash(secret)
 
 

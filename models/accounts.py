@@ -1,21 +1,19 @@
 """Accounts: creating, reading, changing and deleting them. Every surface and the command line come through here."""
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from models.account_rules import AccountRules, Changes, CheckedChanges, new_token
+from models.account_rules import AccountRules, Asker, Changes, CheckedChanges, new_token
+from models.clients import Client
+from models.compare_and_set import compare_and_set
 from models.credentials import Authenticator, Caller
 from models.errors import (
     EmailInUseError,
     InvalidParametersError,
     PreconditionFailedError,
-    RevisionMismatchError,
     TokenInUseError,
-    UnavailableError,
     UserExistsError,
     UserNotFoundError,
 )
@@ -24,13 +22,19 @@ from models.lookups import NOTHING, Foreseen, Lookups
 from models.names import UserName
 from models.secret import Secret
 from models.storage import Store
-from models.user import OAuth, User, new_user_id
+from models.user import OAuth, User, new_user
 
 Precondition = Callable[[User], bool]
 
-# Seconds for one change to get its turn among others of the same user, and the longest pause between two tries.
-_PATIENCE = 3.0
-_LONGEST_PAUSE = 0.005
+
+@dataclass(frozen=True, slots=True)
+class UserId:
+    """Names a user by its id, which stays the same when the user is renamed."""
+
+    id: str
+
+
+Named = str | UserId  # a user, by its name or its id
 
 
 class Accounts:
@@ -38,6 +42,8 @@ class Accounts:
 
     ``caller`` is who asks. Its credential is checked once more right before the write, so that one which was revoked
     while a hash was being made changes nothing. ``None`` is the operator at the command line, who has none.
+
+    A user is named by its name and its kind, ``oauth``, or by its id alone.
     """
 
     def __init__(
@@ -58,28 +64,38 @@ class Accounts:
         self._clock = clock
 
     def get(
-        self, user_name: str, oauth: OAuth = 0, *, caller: Caller | None = None, foreseen: Foreseen = NOTHING
+        self, named: Named, oauth: OAuth = 0, *, caller: Caller | None = None, foreseen: Foreseen = NOTHING
     ) -> User:
         """Return the user. Raises ``InvalidParametersError`` for what cannot be a name, and ``UserNotFoundError``."""
-        name = self._rules.name(user_name)
+        if isinstance(named, UserId):
+            return _found(self._lookups.by_id(named.id))
+        name = self._rules.name(named)
         if caller is not None and caller.user.has_name(name.key, oauth):
             return caller.user  # as it was read for this very request
-        return self._find(name, oauth, foreseen)
+        return _found(self._lookups.by_name(name.key, oauth, foreseen))
 
     def create(self, caller: Caller | None, user_name: str, fields: Changes, oauth: OAuth = 0) -> User:
         """Add a user; without a token in ``fields`` it gets a random one that nobody sees.
 
         Raises ``InvalidParametersError`` and ``UserExistsError``. Of simultaneous creates one wins.
         """
-        checked = self._rules.check(user_name, fields, oauth, creating=True)
-        # This read only spares the hashing: the store's unique index decides.
-        if self._lookups.by_name(checked.user_name.key, oauth) is not None:
-            raise UserExistsError
+        checked = self._new_name(user_name, fields, oauth)
         with self._values_named(caller, fields):
-            user = self._new_user(caller, checked, oauth)
+            user = self._new_user(_asker(caller), checked, oauth)
             if caller is not None:
                 self._authenticator.recheck(caller)
             self._store.insert([user])
+        return user
+
+    def register(self, client: Client, user_name: str, password: Secret, admit: Callable[[], None]) -> User:
+        """Add a user for somebody who is not known yet, once ``admit`` lets them go on to what costs something.
+
+        Raises as ``create`` does.
+        """
+        checked = self._new_name(user_name, {"password": password}, 0)
+        admit()
+        user = self._new_user(client, checked, 0)
+        self._store.insert([user])
         return user
 
     def create_first_admin(self, user_name: str, fields: Changes) -> bool:
@@ -91,7 +107,7 @@ class Accounts:
             return False
         checked = self._rules.check(user_name, {**fields, "user_group": "admin"}, creating=True)
         with self._values_named(None, fields):
-            return self._store.insert_first_admin(self._new_user(None, checked, 0))
+            return self._store.insert_first_admin(self._new_user(_asker(None), checked, 0))
 
     def has_admin(self) -> bool:
         """Tell whether the store has an enabled ordinary admin with a password."""
@@ -100,27 +116,23 @@ class Accounts:
     def update(
         self,
         caller: Caller | None,
-        user_name: str,
+        named: Named,
         changes: Changes,
         oauth: OAuth = 0,
         precondition: Precondition | None = None,
     ) -> User:
         """Change the given fields. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
         with self._values_named(caller, changes):
-            return self._update(caller, user_name, changes, oauth, precondition)
+            return self._update(caller, named, changes, oauth, precondition)
 
-    def refresh(self, caller: Caller | None, user_name: str, oauth: OAuth = 0) -> Secret:
+    def refresh(self, caller: Caller | None, named: Named, oauth: OAuth = 0) -> Secret:
         """Give the user a new random token and return it, the only time that it is shown. Raises as ``get`` does."""
         token = new_token()
-        self._update(caller, user_name, {"token": token}, oauth, None)
+        self._update(caller, named, {"token": token}, oauth, None)
         return token
 
     def delete(
-        self,
-        caller: Caller | None,
-        user_name: str,
-        oauth: OAuth = 0,
-        precondition: Precondition | None = None,
+        self, caller: Caller | None, named: Named, oauth: OAuth = 0, precondition: Precondition | None = None
     ) -> None:
         """Remove a user. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
 
@@ -128,18 +140,20 @@ class Accounts:
             self._store.delete(user)
             return user
 
-        self._compare_and_set(caller, self._rules.name(user_name), oauth, precondition, write)
+        self._compare_and_set(caller, UserId(self.get(named, oauth, caller=caller).id), precondition, write)
 
     def _update(
-        self,
-        caller: Caller | None,
-        user_name: str,
-        changes: Changes,
-        oauth: OAuth,
-        precondition: Precondition | None,
+        self, caller: Caller | None, named: Named, changes: Changes, oauth: OAuth, precondition: Precondition | None
     ) -> User:
-        checked = self._rules.check(user_name, changes, oauth)
-        _meet(precondition, self._find(checked.user_name, oauth))
+        if isinstance(named, UserId):
+            user = self.get(named)
+            checked = self._rules.check(user.user_name, changes, user.oauth)
+        else:
+            checked = self._rules.check(named, changes, oauth)
+            user = self.get(named, oauth, caller=caller)
+        _meet(precondition, user)
+        if checked.user_name.key != user.name_key:
+            self._refuse_taken(checked.user_name, user.oauth)
         columns = self._rules.hashed(checked, _asker(caller))
 
         def write(before: User) -> User:
@@ -147,77 +161,65 @@ class Accounts:
             self._store.replace(before, after)
             return after
 
-        return self._compare_and_set(caller, checked.user_name, oauth, precondition, write)
+        return self._compare_and_set(caller, UserId(user.id), precondition, write)
+
+    def _compare_and_set(
+        self,
+        caller: Caller | None,
+        named: UserId,
+        precondition: Precondition | None,
+        write: Callable[[User], User],
+    ) -> User:
+        """Change the very user that access was decided for: by now its name may be another's."""
+
+        def read() -> User:
+            user = self.get(named)
+            _meet(precondition, user)
+            if caller is not None:
+                self._authenticator.recheck(caller, user)
+            return user
+
+        return compare_and_set(read, write)
 
     @contextmanager
     def _values_named(self, caller: Caller | None, changes: Changes) -> Iterator[None]:
         """Turn the store's word that a value is another's into the field's rule; it does not say whose.
 
-        That a token is another's tells a credential, so whoever named it has failed to log in, and has to wait as long.
+        Whoever is told something by that has failed to log in, and has to wait as long.
         """
-        if caller is not None and "token" in changes:
-            self._limiter.admit(caller.client, caller.user.name_key, is_known=True)
+        guesser = caller if caller is not None and _tells_something(caller, changes) else None
+        if guesser is not None:
+            self._limiter.admit(guesser.client, f"id {guesser.user.id}", is_vouched=True)
         try:
             yield
         except EmailInUseError as error:
             raise InvalidParametersError({"email": ["It is in use."]}) from error
-        except TokenInUseError as error:
-            if caller is not None:
-                self._limiter.failed(caller.client, caller.user.name_key, is_known=True)
+        except (TokenInUseError, UserExistsError) as error:
+            if guesser is not None:
+                self._limiter.failed(guesser.client, f"id {guesser.user.id}", is_vouched=True)
+            if isinstance(error, UserExistsError):
+                raise
             raise InvalidParametersError({"token": ["It cannot be taken; choose another."]}) from error
 
-    def _find(self, name: UserName, oauth: OAuth, foreseen: Foreseen = NOTHING) -> User:
-        user = self._lookups.by_name(name.key, oauth, foreseen)
-        if user is None:
-            raise UserNotFoundError
-        return user
+    def _new_name(self, user_name: str, fields: Changes, oauth: OAuth) -> CheckedChanges:
+        checked = self._rules.check(user_name, fields, oauth, creating=True)
+        self._refuse_taken(checked.user_name, oauth)
+        return checked
 
-    def _new_user(self, caller: Caller | None, checked: CheckedChanges, oauth: OAuth) -> User:
-        columns: dict[str, Any] = {
-            "password_hash": None,
-            "name": None,
-            "email": None,
-            "email_key": None,
-            "user_group": "noob",
-            "disabled": False,
-        }
-        columns |= self._rules.hashed(checked, _asker(caller))
-        now = self._clock()
-        return User(
-            id=new_user_id(now),
-            user_name=checked.user_name.shown,
-            name_key=checked.user_name.key,
-            oauth=oauth,
-            epoch=1,
-            revision=1,
-            created_at=now,
-            updated_at=now,
-            **columns,
-        )
+    def _refuse_taken(self, name: UserName, oauth: OAuth) -> None:
+        """Spare the hashing for a name that is taken; the store's unique index decides."""
+        if self._lookups.by_name(name.key, oauth) is not None:
+            raise UserExistsError
 
-    def _compare_and_set(
-        self,
-        caller: Caller | None,
-        name: UserName,
-        oauth: OAuth,
-        precondition: Precondition | None,
-        write: Callable[[User], User],
-    ) -> User:
-        """Read, check and write until the write meets the revision that was read. Each lost turn is another's gain.
+    def _new_user(self, asker: Asker, checked: CheckedChanges, oauth: OAuth) -> User:
+        columns = self._rules.hashed(checked, asker)
+        return new_user(checked.user_name, oauth, columns, self._clock())
 
-        Raises ``UnavailableError`` when too many others went first.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            user = self._find(name, oauth)
-            _meet(precondition, user)
-            if caller is not None:
-                self._authenticator.recheck(caller, user)
-            try:
-                return write(user)
-            except RevisionMismatchError:
-                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - it parts those who compete, and guards nothing
-        raise UnavailableError("the user is being changed by too many at once")
+
+def _found(user: User | None) -> User:
+    if user is None:
+        raise UserNotFoundError
+    return user
 
 
 def _meet(precondition: Precondition | None, user: User) -> None:
@@ -225,6 +227,13 @@ def _meet(precondition: Precondition | None, user: User) -> None:
         raise PreconditionFailedError
 
 
-def _asker(caller: Caller | None) -> str:
-    """Return for whom hashing is asked for."""
-    return caller.user.id if caller is not None else "operator"
+def _tells_something(caller: Caller, changes: Changes) -> bool:
+    """Tell whether a refusal tells a credential (the token is another's), or that there is a user (the name is)."""
+    return "token" in changes or ("user_name" in changes and caller.user.user_group != "admin")
+
+
+def _asker(caller: Caller | None) -> Asker:
+    """Return for whom hashing is asked for; people who can make accounts for themselves wait by where they are."""
+    if caller is None:
+        return "operator"
+    return caller.user.id if caller.user.user_group == "admin" else caller.client

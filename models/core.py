@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from models.account_rules import AccountRules
 from models.accounts import Accounts
@@ -14,8 +14,14 @@ from models.login_limiter import LoginLimiter
 from models.lookups import Lookups
 from models.password_checks import PasswordChecks
 from models.passwords import Hasher, PasswordPolicy
+from models.registrations import RegistrationPolicy, Registrations
 from models.secret_key import KeyRing
+from models.sessions import Lifetimes, Sessions
 from models.storage import Store
+from models.uses import Uses
+
+OPEN = RegistrationPolicy()
+LIFETIMES = Lifetimes(idle=timedelta(days=30), absolute=timedelta(days=90))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,14 @@ class Core:
     authenticator: Authenticator
     accounts: Accounts
     listing: Listing
+    registrations: Registrations
+    sessions: Sessions
+    uses: Uses
+
+    def close(self) -> None:
+        """Write what is left to be written, and let go of the store."""
+        self.uses.close()
+        self.store.close()
 
 
 def utc_now() -> datetime:
@@ -57,6 +71,8 @@ def build_core(
     policy: PasswordPolicy,
     *,
     gate: HashingGate | None = None,
+    registration: RegistrationPolicy = OPEN,
+    lifetimes: Lifetimes = LIFETIMES,
     clock: Callable[[], datetime] = utc_now,
 ) -> Core:
     """Put the core together over a prepared store, which is not touched yet.
@@ -64,10 +80,20 @@ def build_core(
     Without ``gate``, one hash runs at a time.
     """
     gate = gate or HashingGate(1)
+    uses = Uses(store, clock)
     lookups = Lookups(store)
     limiter = LoginLimiter(store, keys, clock)
     passwords = PasswordChecks(store, hasher, gate, limiter)
     authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock)
     rules = AccountRules(policy, hasher, gate, keys)
     accounts = Accounts(store, lookups, rules, authenticator=authenticator, limiter=limiter, clock=clock)
-    return Core(store, lookups, authenticator, accounts, Listing(store))
+    return Core(
+        store,
+        lookups,
+        authenticator,
+        accounts,
+        Listing(store),
+        Registrations(store, accounts, limiter, keys, clock=clock, policy=registration),
+        Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses),
+        uses,
+    )

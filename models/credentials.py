@@ -14,6 +14,7 @@ from models.errors import (
     RevisionMismatchError,
     TokenInUseError,
     UnavailableError,
+    UnknownUserError,
 )
 from models.login_limiter import LoginLimiter
 from models.lookups import NOTHING, Foreseen, Lookups
@@ -34,10 +35,14 @@ class Caller:
 
     user: User
     client: Client
-    token_digests: tuple[str, ...] | None = None  # None: by password
+    token_digests: tuple[str, ...] | None = None  # None: by password, or by session
+    session: tuple[str, str] | None = None  # the kind and the id of its record
 
     def is_still(self, user: User | None) -> bool:
-        """Tell whether the credential that this caller presented opens ``user``, a later state of the same account."""
+        """Tell whether the credential that this caller presented opens ``user``, a later state of the same account.
+
+        Whether its session goes on, if it has one, the session's record tells.
+        """
         if user is None or user.id != self.user.id or user.disabled:
             return False
         if user.user_group != self.user.user_group:
@@ -74,37 +79,67 @@ class Authenticator:
 
     def basic(self, user_name: str, secret: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
         """Check a user name with the user's password, or with the user's token in the password's place."""
-        key = names.lookup_key(user_name)
-        name = user_name if key is None else key
-        credential = self._remembered.name_of(name, secret)
-        verified = self._remembered.stored_value(credential, client.address)
-        if verified is None:
-            self._limiter.refuse_known(client, name, credential)
-        else:
-            self._limiter.refuse_persistent(client, name)
-        user = self._readable(partial(self._lookups.by_name, key, foreseen=foreseen)) if key is not None else None
+        attempt = self._attempt(user_name, secret, client)
+        verified = self._admit_known(attempt)
+        user = self._user_named(user_name, foreseen)
         if verified is not None and user and not user.disabled:
             if verified == user.password_hash:
                 return Caller(user, client)
             if _shared_digest(user, (verified,)):
                 return self._by_token(user, secret, client)
-        return self._basic_anew(Attempt(name, secret, credential, client), user)
-
-    def _basic_anew(self, attempt: Attempt, user: User | None) -> Caller:
-        """Check what is not remembered, or not of the user as it is now."""
         about_to_wait()
-        client, credential = attempt.client, attempt.credential
-        self._remembered.forget(credential, client.address)
-        failures = self._limiter.admit(client, attempt.user_name)
-        if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(attempt.secret))):
-            self._remembered.remember(credential, client.address, digest)
-            return self._by_token(user, attempt.secret, client)
+        failures = self._admit_anew(attempt)
+        if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(secret))):
+            self._remembered.remember(attempt.credential, client.address, digest)
+            return self._by_token(user, secret, client)
+        return self._by_password(attempt, user, failures)
+
+    def password(self, user_name: str, secret: Secret, client: Client, *, is_vouched: bool = False) -> Caller:
+        """Check a user name with the user's password; here, the user's token is a wrong one.
+
+        Raises ``UnknownUserError`` where nobody has the name. ``is_vouched``: see ``Attempt``.
+        """
+        attempt = self._attempt(user_name, secret, client, is_vouched=is_vouched)
+        verified = self._admit_known(attempt)
+        user = self._user_named(user_name)
+        if verified is not None and user and not user.disabled:
+            if verified == user.password_hash:
+                return Caller(user, client)
+            if _shared_digest(user, (verified,)):  # which goes on being remembered for ``basic``
+                return self._by_password(attempt, user, self._admit(attempt))
+        return self._by_password(attempt, user, self._admit_anew(attempt))
+
+    def _attempt(self, user_name: str, secret: Secret, client: Client, *, is_vouched: bool = False) -> Attempt:
+        key = names.lookup_key(user_name)
+        name = user_name[: names.LONGEST_TRIED] if key is None else key
+        return Attempt(name, secret, self._remembered.name_of(name, secret), client, is_vouched)
+
+    def _admit_known(self, attempt: Attempt) -> str | None:
+        """Return what the credential was right for before, if it ever was; the limiter's word costs no look-up yet."""
+        client, name = attempt.client, attempt.user_name
+        verified = self._remembered.stored_value(attempt.credential, client.address)
+        if verified is None:
+            self._limiter.refuse_known(client, name, attempt.credential, is_vouched=attempt.is_vouched)
+        else:
+            self._limiter.refuse_persistent(client, name)
+        return verified
+
+    def _admit_anew(self, attempt: Attempt) -> int:
+        """Let what is not remembered, or not of the user as it is now, be checked; return its address's failures."""
+        self._remembered.forget(attempt.credential, attempt.client.address)
+        return self._admit(attempt)
+
+    def _admit(self, attempt: Attempt) -> int:
+        return self._limiter.admit(attempt.client, attempt.user_name, is_vouched=attempt.is_vouched)
+
+    def _by_password(self, attempt: Attempt, user: User | None, failures: int) -> Caller:
+        client = attempt.client
         if user is None or user.password_hash is None or user.disabled:
             self._passwords.refuse(attempt, user.password_hash if user else None, failures)
-            raise NotAuthenticatedError
+            raise NotAuthenticatedError if user else UnknownUserError
         if not self._passwords.is_right(attempt, user.password_hash, failures):
             raise NotAuthenticatedError
-        self._remembered.remember(credential, client.address, user.password_hash)
+        self._remembered.remember(attempt.credential, client.address, user.password_hash)
         # That took its time, in which the password may have been changed.
         now = self._readable(partial(self._lookups.by_name, user.name_key))
         if now is None or now.disabled or now.password_hash != user.password_hash:
@@ -154,6 +189,12 @@ class Authenticator:
         oneself = target is not None and target.id == caller.user.id
         if not caller.is_still(target if oneself else self._lookups.by_id(caller.user.id)):
             raise NotAuthenticatedError
+        if caller.session and self._store.records.find(*caller.session, now=self._clock()) is None:
+            raise NotAuthenticatedError
+
+    def _user_named(self, user_name: str, foreseen: Foreseen = NOTHING) -> User | None:
+        key = names.lookup_key(user_name)
+        return None if key is None else self._readable(partial(self._lookups.by_name, key, foreseen=foreseen))
 
     def _readable(self, look_up: Callable[[], User | None]) -> User | None:
         """Return the user; one that cannot be read is refused like one who is not there, and is logged."""

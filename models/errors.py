@@ -1,6 +1,6 @@
 """What can go wrong, in the domain's own words.
 
-Each error carries data; none knows a status or a sentence for a client. ``api.errors`` has the one table that
+Each error carries data; none knows a status or a sentence for a client. ``api.refusals`` has the one table that
 turns them into answers.
 """
 
@@ -28,7 +28,7 @@ class UserExistsError(DoormanError):
 
 
 class UserNotFoundError(DoormanError):
-    """No user has this name."""
+    """No user has this name, or this id."""
 
 
 class EmailInUseError(DoormanError):
@@ -57,6 +57,26 @@ class AccessDeniedError(DoormanError):
 
 class NotAuthenticatedError(DoormanError):
     """No credential was given, or it is not one that opens this door."""
+
+
+class UnknownUserError(NotAuthenticatedError):
+    """No user of this name can log in by password. Most surfaces say no more than of a wrong password."""
+
+
+class SessionNotFoundError(DoormanError):
+    """The user has no session of this id."""
+
+
+class RegistrationClosedError(DoormanError):
+    """Only admins make accounts here."""
+
+
+class TooManyRegistrationsError(DoormanError):
+    """So many have registered at this address that the next one has to wait ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
 
 
 class TooManyAttemptsError(DoormanError):

@@ -13,7 +13,7 @@ from models.waiting import about_to_wait
 
 # Logins wait in lanes by network, for so long that a good one is not lost, and so few that the wait stays short.
 LOGINS_WAITING, LOGIN_PATIENCE = 32, 5.0  # requests, seconds
-# Those who are known already, and have something to be hashed, wait in lanes by user.
+# Admins, and the operator, who have something to be hashed wait in lanes of their own.
 CHANGES_WAITING, CHANGE_PATIENCE = 64, 15.0
 
 GivingWay = Callable[[], AbstractContextManager[None]]

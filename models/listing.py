@@ -1,11 +1,16 @@
 """Lists of user names, in the order of their keys, by keyset: any page costs the same, and memory stays flat."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from models import names
+from models.errors import CorruptRecordError
 from models.names import position_key
-from models.storage import Store
-from models.user import ListedName, OAuth, UserGroup
+from models.storage import Found, Store
+from models.user import ListedName, OAuth, User, UserGroup
+
+logger = logging.getLogger(__name__)
 
 MAX_PAGE = 1000
 _STREAMED_PAGE = 2000
@@ -41,6 +46,25 @@ class Listing:
         names = [row.user_name for row in rows[:limit]]
         return Page(names, names[-1] if len(rows) > limit else None)
 
+    def users(self, wanted: NameFilter, limit: int) -> tuple[list[User], str | None]:
+        """Return the users of a page of names, and the name after which the next page begins."""
+        rows = self._rows(wanted, _start(wanted), limit + 1)
+        found = self._store.find_users([(row.name_key, wanted.oauth) for row in rows[:limit]])
+        users = [found[row.name_key, wanted.oauth] for row in rows[:limit] if (row.name_key, wanted.oauth) in found]
+        return _readable(users), rows[limit - 1].user_name if len(rows) > limit else None
+
+    def users_among(
+        self, *, ids: Collection[str] | None = None, user_names: Collection[str] | None = None
+    ) -> list[User]:
+        """Return the ordinary users who have one of the ids and one of the names, by name."""
+        keys = None if user_names is None else {names.lookup_key(user_name) for user_name in user_names}
+        if ids is not None:
+            found = _readable(self._store.find_users_by_id(ids).values())
+        else:
+            found = _readable(self._store.find_users([(key, 0) for key in keys or () if key is not None]).values())
+        users = [user for user in found if user.oauth == 0 and (keys is None or user.name_key in keys)]
+        return sorted(users, key=lambda user: user.name_key)
+
     def stream(self, wanted: NameFilter) -> Iterator[list[str]]:
         """Yield all names, page by page. Each page is a read of its own, and may be asked for by another thread.
 
@@ -63,6 +87,14 @@ class Listing:
             prefix=position_key(wanted.prefix),
             user_group=wanted.user_group,
         )
+
+
+def _readable(found: Collection[Found]) -> list[User]:
+    """Return the users; one that is not as Doorman writes users is logged, and spoils nobody else's answer."""
+    for error in found:
+        if isinstance(error, CorruptRecordError):
+            logger.error("The user with the id %s is not as Doorman writes users.", error.record_id)
+    return [user for user in found if isinstance(user, User)]
 
 
 def _start(wanted: NameFilter) -> str | None:

@@ -8,8 +8,9 @@ from threading import Lock
 from models.clients import Client
 from models.errors import TooManyAttemptsError, UnavailableError
 from models.guesses import Persistent, RepeatedFailures
+from models.records import Counted
 from models.secret_key import KeyRing
-from models.storage import Failures, Store
+from models.storage import Store
 from models.waiting import about_to_wait
 
 # After the n-th failure nothing is tried for 0.5 · 2^(n-1) seconds, and for a minute at most. An address may fail as
@@ -30,18 +31,20 @@ class LoginLimiter:
 
     def __init__(self, store: Store, keys: KeyRing, clock: Callable[[], datetime]) -> None:
         self._store = store
-        self._key = min(keys.keys, key=lambda key: key.id)  # the same on all replicas while the secret key is rotated
+        self._key = keys.lasting
         self._clock = clock
         # What this process knows of counters: until when they refuse, and what they held.
-        self._known: dict[str, tuple[datetime, Failures]] = {}
+        self._known: dict[str, tuple[datetime, Counted]] = {}
         self._repeated = RepeatedFailures(_pause, _FORGOTTEN_AFTER)
         self._persistent = Persistent()
         self._lock = Lock()
 
-    def refuse_known(self, client: Client, user_name: str | None = None, credential: bytes = b"") -> None:
+    def refuse_known(
+        self, client: Client, user_name: str | None = None, credential: bytes = b"", *, is_vouched: bool = False
+    ) -> None:
         """Do as ``admit`` does, by what this process knows already: it costs no look at the store."""
         now = self._clock()
-        known = (self._known.get(key) for key in self._free_failures(client, user_name))
+        known = (self._known.get(key) for key in self._free_failures(client, user_name, is_vouched=is_vouched))
         # More than the longest pause means that the clock was set back: then the store is asked.
         latest = now + timedelta(seconds=_LONGEST_PAUSE)
         self._refuse([self._repeated.end((client.address, credential), now)], now)
@@ -61,15 +64,15 @@ class LoginLimiter:
         """Refuse even what is remembered, where so many were refused that this would tell which one is right."""
         self._refuse([self._persistent.end((client.address, user_name))], self._clock())
 
-    def admit(self, client: Client, user_name: str | None = None, *, is_known: bool = False) -> int:
-        """Let a credential be looked at, and return how often its address has failed lately.
+    def admit(self, client: Client, user_name: str | None = None, *, is_vouched: bool = False) -> int:
+        """Let a credential be looked at, and return how often its address (vouched for: its name there) has failed.
 
-        Raises ``TooManyAttemptsError`` while the address, or the user name from there, is slowed down. Of a caller who
-        ``is_known``, and names a token, only its own tries count.
+        Raises ``TooManyAttemptsError`` while the address, or the user name from there, is slowed down. Where a known
+        caller vouches for it, the name's tries from there count, and the address's do not.
         """
         now = self._clock()
-        free_failures = self._free_failures(client, user_name, is_known=is_known)
-        found = self._store.find_failures(free_failures, now=now)
+        free_failures = self._free_failures(client, user_name, is_vouched=is_vouched)
+        found = self._store.counters.find(free_failures, now=now)
         ends = {key: self._end(key, failures, free_failures[key], now) for key, failures in found.items()}
         self._note({key: (end, found[key]) for key, end in ends.items() if end > now})
         self._refuse(ends.values(), now)
@@ -77,7 +80,7 @@ class LoginLimiter:
         return address.count if address else 0
 
     def failed(
-        self, client: Client, user_name: str | None = None, credential: bytes | None = None, *, is_known: bool = False
+        self, client: Client, user_name: str | None = None, credential: bytes | None = None, *, is_vouched: bool = False
     ) -> None:
         """Count one failure, before it is told.
 
@@ -89,25 +92,25 @@ class LoginLimiter:
         repeated = None if credential is None else (client.address, credential)
         if repeated and self._repeated.count(repeated, now):
             return
-        keys = list(self._free_failures(client, user_name, is_known=is_known))
+        keys = list(self._free_failures(client, user_name, is_vouched=is_vouched))
         try:
-            self._store.count_failures(keys, now=now, expires_at=now + _FORGOTTEN_AFTER)
+            self._store.counters.add(keys, now=now, expires_at=now + _FORGOTTEN_AFTER)
         except UnavailableError:
             # This answer tells as well that it was wrong, so the next guess has to wait, at this process at least.
             end = now + timedelta(seconds=_PAUSE_UNCOUNTED)
-            self._note({keys[-1]: (end, Failures(0, now))})
+            self._note({keys[-1]: (end, Counted(0, now))})
             raise
         if repeated:
             self._repeated.begin(repeated, now)
 
-    def _free_failures(self, client: Client, user_name: str | None, *, is_known: bool = False) -> Mapping[str, int]:
-        """Return the counters that decide, the address's first, and how many failures each lets go by."""
-        counters = {} if is_known else {self._key.limiter_digest(client.address): FREE_FAILURES_OF_ADDRESS}
+    def _free_failures(self, client: Client, user_name: str | None, *, is_vouched: bool = False) -> Mapping[str, int]:
+        """Return the counters that decide, the widest first, and how many failures each lets go by."""
+        counters = {} if is_vouched else {self._key.limiter_digest(client.address): FREE_FAILURES_OF_ADDRESS}
         if user_name is not None:
             counters[self._key.limiter_digest(client.address, user_name)] = 0
         return counters
 
-    def _end(self, key: str, failures: Failures, free: int, now: datetime) -> datetime:
+    def _end(self, key: str, failures: Counted, free: int, now: datetime) -> datetime:
         """Return until when the counter refuses.
 
         A replica whose clock is ahead makes nobody wait for that: the pause begins when this process first sees it.
@@ -119,7 +122,7 @@ class LoginLimiter:
         known_end, known = self._known.get(key, (end, failures))
         return min(end, known_end) if known == failures else end
 
-    def _note(self, ends: Mapping[str, tuple[datetime, Failures]]) -> None:
+    def _note(self, ends: Mapping[str, tuple[datetime, Counted]]) -> None:
         with self._lock:
             self._known |= ends
             if len(self._known) > _MOST_KNOWN:

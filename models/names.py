@@ -14,6 +14,8 @@ from models.errors import BrokenRuleError
 
 USER_NAME_MAX = 128
 DISPLAY_NAME_MAX = 70
+LONGEST_TRIED = 4 * USER_NAME_MAX + 1  # mapping never shortens a text to a fourth: what is as long is no name
+EMAIL_MAX = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 # Names of this length are remembered, and so few of them, that nobody can fill the memory with the names they try.
 _REMEMBERED_LENGTH, _REMEMBERED = 64, 2048
 
@@ -42,8 +44,7 @@ class UserName(NamedTuple):
 
 def user_name(text: str) -> UserName:
     """Return the user name that ``text`` stands for. Raises ``BrokenRuleError``."""
-    # Mapping never shortens a text to a fourth; what is longer is refused before any work is spent on it.
-    if len(text) > 4 * USER_NAME_MAX:
+    if len(text) >= LONGEST_TRIED:  # before any work is spent on it
         raise BrokenRuleError(f"It may have at most {USER_NAME_MAX} characters.")
     return _remembered_user_name(text) if len(text) <= _REMEMBERED_LENGTH else _user_name(text)
 
@@ -97,6 +98,8 @@ def email_address(text: str) -> tuple[str, str]:
 
     Raises ``BrokenRuleError``.
     """
+    if len(text) > EMAIL_MAX:
+        raise BrokenRuleError(f"It may have at most {EMAIL_MAX} characters.")
     try:
         address = email_validator.validate_email(
             text, strict=True, check_deliverability=False, globally_deliverable=False

@@ -19,13 +19,15 @@ _COST_KNOWN_FOR = 60.0  # seconds
 class Attempt:
     """One password, or a token in its place, presented for ``user_name`` by a client.
 
-    ``credential`` is what the process calls name and password (``RememberedCredentials.name_of``).
+    ``credential`` is what the process calls name and password (``RememberedCredentials.name_of``). A known caller may
+    vouch for it: a server that logs its own users in, whose address they all share.
     """
 
     user_name: str
     secret: Secret
     credential: bytes
     client: Client
+    is_vouched: bool = False
 
 
 class PasswordChecks:
@@ -57,7 +59,7 @@ class PasswordChecks:
             self._expect_highest_cost()
             with self._gate.login(client.network, failures):
                 # Others from there may have failed since this one was admitted, up to just before it began.
-                self._limiter.admit(client, name)
+                self._limiter.admit(client, name, is_vouched=attempt.is_vouched)
                 return self._hasher.verify(presented_password(attempt.secret), stored, may_open=may_open)
 
         try:
@@ -65,7 +67,7 @@ class PasswordChecks:
                 (client.address, name),
                 (attempt.credential, stored if may_open else None),
                 check,
-                lambda: self._limiter.failed(client, name, attempt.credential),
+                lambda: self._limiter.failed(client, name, attempt.credential, is_vouched=attempt.is_vouched),
             )
         except TooManyAttemptsError as refusal:
             self._limiter.note_refused(client, name, refusal)

@@ -17,9 +17,10 @@ class Action(Enum):
     UPDATE = "update"
     REFRESH = "refresh"
     DELETE = "delete"
+    SESSIONS = "sessions"  # to see them, and to end them
 
 
-_TO_ONESELF = frozenset({Action.READ, Action.UPDATE, Action.REFRESH, Action.DELETE})
+_TO_ONESELF = frozenset({Action.READ, Action.UPDATE, Action.REFRESH, Action.DELETE, Action.SESSIONS})
 _TO_ANYONE = {
     "noob": frozenset[Action](),
     "manager": frozenset({Action.LIST, Action.READ}),

@@ -19,14 +19,19 @@ class SecretKey:
         self._material = secret.reveal().encode()
         self.id = self._derive("key-id", 8).hex()
         self._tokens = hmac.new(self._derive("api-token", 32), digestmod="sha256")
+        self._sessions = hmac.new(self._derive("session-id", 32), digestmod="sha256")
         self._limiter = hmac.new(self._derive("login-limiter", 32), digestmod="sha256")
 
     def token_digest(self, token: Secret) -> str:
         """Return the HMAC-SHA256 by which a token is found, in hex. It can be computed by the key's holders alone."""
         return _digest(self._tokens, token.reveal().encode("utf-8", "surrogatepass"))
 
+    def session_digest(self, kind: str, secret: Secret) -> str:
+        """Return what the session of an id is called in the store, in hex; each kind has digests of its own."""
+        return _digest(self._sessions, f"{kind} {secret.reveal()}".encode())
+
     def limiter_digest(self, *parts: str) -> str:
-        """Return what a counter of failed logins is called in the store, in hex: it tells nobody the names tried."""
+        """Return what a counter is called in the store, in hex: it tells nobody the names tried."""
         return _digest(self._limiter, json.dumps(parts).encode())
 
     def _derive(self, purpose: str, length: int) -> bytes:
@@ -54,6 +59,11 @@ class KeyRing:
     @property
     def keys(self) -> Sequence[SecretKey]:
         return [self.current, self.previous] if self.previous else [self.current]
+
+    @property
+    def lasting(self) -> SecretKey:
+        """The key that is the same on all replicas, and all through a rotation."""
+        return min(self.keys, key=lambda key: key.id)
 
     def token_digests(self, token: Secret) -> tuple[str, ...]:
         return tuple(key.token_digest(token) for key in self.keys)

@@ -1,6 +1,7 @@
 """The account, as every store keeps it and every surface shows a part of it."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -37,7 +38,7 @@ class User:
     email_key: str | None
     user_group: UserGroup
     disabled: bool
-    epoch: int  # incremented with the password: what was issued in an earlier epoch is revoked
+    epoch: int  # incremented with the password, and when disabled: what was issued in an earlier epoch is revoked
     revision: int  # incremented by every write: what compare-and-set and ETag go by
     created_at: datetime
     updated_at: datetime
@@ -52,10 +53,30 @@ class User:
         return (self.name_key, self.oauth) == (name_key, oauth)
 
     def changed(self, now: datetime, **changes: Any) -> Self:
-        """Return this user with ``changes``, one revision on, and one epoch on if the password changed."""
-        if "password_hash" in changes and changes["password_hash"] != self.password_hash:
+        """Return this user with ``changes``, one revision on, and one epoch on if its sessions end by them."""
+        has_other_password = changes.get("password_hash", self.password_hash) != self.password_hash
+        is_shut_out = changes.get("disabled", False) and not self.disabled
+        if has_other_password or is_shut_out:
             changes["epoch"] = self.epoch + 1
         return replace(self, revision=self.revision + 1, updated_at=now, **changes)
+
+
+def new_user(name: tuple[str, str], oauth: OAuth, columns: Mapping[str, Any], now: datetime) -> User:
+    """Make a user of a name, as it is shown and as it is mapped; ``columns`` give at least the token's."""
+    absent = dict.fromkeys(("password_hash", "name", "email", "email_key"))
+    values: dict[str, Any] = {**absent, "user_group": "noob", "disabled": False, **columns}
+    user_name, name_key = name
+    return User(
+        id=new_user_id(now),
+        user_name=user_name,
+        name_key=name_key,
+        oauth=oauth,
+        epoch=1,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+        **values,
+    )
 
 
 def new_user_id(now: datetime) -> str:

@@ -7,27 +7,65 @@ come from any thread and any process, and a connection is never shared across a 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from models.errors import CorruptRecordError
-from models.records import Record
+from models.records import Counted, Record, Use
 from models.user import ListedName, OAuth, User, UserGroup
 
 UserKey = tuple[str, OAuth]  # the mapped name, and the kind
 Found = User | CorruptRecordError  # the error stands for a user that is not as Doorman writes users
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """What one counter holds: how often it was counted, and when last."""
+class Records(Protocol):
+    """The expiring records of a store. An overdue one is not there, purged or not."""
 
-    count: int
-    last: datetime
+    def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
+        """Add a record; of its user's records of its kind, the ``most`` that were created last stay.
+
+        Simultaneous calls end with no more. Raises ``RecordExistsError`` when one of this kind and id is there.
+        """
+
+    def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
+        """Look a record up."""
+
+    def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
+        """Return a user's records of these kinds, the one that was created last first."""
+
+    def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
+        """Move on when records that are there were used, and when they end; each by one atomic conditional write."""
+
+    def delete(self, kind: str, record_id: str) -> bool:
+        """Remove one record; return whether it was there, overdue or not."""
+
+    def delete_of(self, user_id: str, kind: str | None = None) -> int:
+        """Remove a user's records, of one kind or all, in bounded steps as ``purge`` does; return how many."""
+
+
+class Counters(Protocol):
+    """The counters of a store. An overdue one is not there, purged or not, and is counted from zero."""
+
+    def find(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Counted]:
+        """Look counters up, in one round trip."""
+
+    def add(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
+        """Add one to each counter; ``last`` and ``expires_at`` are moved on, never back.
+
+        Atomic for each key: of simultaneous calls none is lost.
+        """
+
+    def take(self, key: str, *, now: datetime, expires_at: datetime) -> int:
+        """Do as ``add`` does for one counter, and return what it has become: no two calls get the same number."""
 
 
 class Store(Protocol):
+    @property
+    def records(self) -> Records: ...
+
+    @property
+    def counters(self) -> Counters: ...
+
     def prepare(self) -> None:
         """Create what the store needs (schema, indexes); idempotent, and safe when several processes do it at once.
 
@@ -81,14 +119,15 @@ class Store(Protocol):
     def replace(self, before: User, after: User) -> None:
         """Put ``after`` in the place of ``before`` if the stored revision is still ``before.revision``.
 
-        Id, name, name_key and oauth stay. Raises ``RevisionMismatchError`` (also when the user is gone),
-        ``EmailInUseError``, ``TokenInUseError``, or ``LastAdminError`` when no guarding admin would remain, decided by
-        the same atomic write.
+        Id and oauth stay. Raises ``RevisionMismatchError`` (also when the user is gone), ``UserExistsError`` when the
+        name is another's, ``EmailInUseError``, ``TokenInUseError``, or ``LastAdminError`` when no guarding admin would
+        remain, decided by the same atomic write.
         """
 
     def delete(self, user: User) -> None:
         """Remove the user, its pointers and its records, if the stored revision is still ``user.revision``.
 
+        Many records go in bounded steps before the user does; if it was changed meanwhile, they are gone and it is not.
         Raises ``RevisionMismatchError`` or ``LastAdminError`` as ``replace`` does.
         """
 
@@ -104,30 +143,6 @@ class Store(Protocol):
         """Return at most ``limit`` names in the order of their keys' code points, from the first key past ``after``.
 
         ``after`` and ``prefix`` are keys; ``after`` need not exist. By keyset on an index: any page costs the same.
-        """
-
-    def put_record(self, record: Record, *, now: datetime) -> None:
-        """Add an expiring record.
-
-        Raises ``RecordExistsError`` when one of this kind and id is there and not overdue.
-        """
-
-    def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
-        """Look a record up; an overdue one is not there, purged or not."""
-
-    def delete_record(self, kind: str, record_id: str) -> bool:
-        """Remove one record; return whether it was there."""
-
-    def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
-        """Remove a user's records, of one kind or all, in bounded steps as ``purge`` does; return how many."""
-
-    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
-        """Look counters up, in one round trip; an overdue one is not there, purged or not."""
-
-    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
-        """Add one to each counter, from zero if it is overdue; ``last`` and ``expires_at`` are moved on, never back.
-
-        Atomic for each key: of simultaneous calls none is lost.
         """
 
     def raise_highest_cost(self, cost: int) -> int:

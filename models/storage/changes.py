@@ -13,10 +13,5 @@ def require_first_admin(user: User) -> None:
 
 
 def require_same_identity(before: User, after: User) -> None:
-    if (before.id, before.user_name, before.name_key, before.oauth) != (
-        after.id,
-        after.user_name,
-        after.name_key,
-        after.oauth,
-    ):
-        raise ValueError("a user's id, name and kind never change")
+    if (before.id, before.oauth) != (after.id, after.oauth):
+        raise ValueError("a user's id and kind never change")

@@ -32,12 +32,21 @@ def opened_api(
     environment: Environment, *, clock: Callable[[], datetime] = utc_now, gate: HashingGate | None = None
 ) -> Iterator[Api]:
     settings = Settings.from_env(environment)
-    create_core(settings).store.close()  # prepared, with its first admin
+    create_core(settings).close()  # prepared, with its first admin
     assert settings.secret_key is not None
     policy = PasswordPolicy(settings.password_min_length, Blocklist(""))
     keys, hasher = KeyRing(settings.secret_key), Hasher(settings.bcrypt_rounds)
-    core = build_core(open_store(settings), keys, hasher, policy, gate=gate, clock=clock)
+    core = build_core(
+        open_store(settings),
+        keys,
+        hasher,
+        policy,
+        gate=gate,
+        registration=settings.registration_policy,
+        lifetimes=settings.session_lifetimes,
+        clock=clock,
+    )
     try:
         yield Api(create_app(settings, core))
     finally:
-        core.store.close()
+        core.close()

@@ -253,11 +253,11 @@ def test_every_call_of_the_store_may_wait(served: Served) -> None:
         store.ping,
         store.has_admin,
         lambda: store.find_users([("root", 0)]),
-        lambda: store.find_failures(["key"], now=now),
-        lambda: store.count_failures(["key"], now=now, expires_at=now),
+        lambda: store.counters.find(["key"], now=now),
+        lambda: store.counters.add(["key"], now=now, expires_at=now),
         lambda: store.list_names(limit=1),
         lambda: store.raise_highest_cost(16),
-        lambda: store.find_record("kind", "id", now=now),
+        lambda: store.records.find("kind", "id", now=now),
         lambda: store.purge(now=now),
     ):
         with pytest.raises(WouldWaitError), without_waiting():

@@ -10,7 +10,7 @@ import pytest
 
 from api.settings import Settings
 from app import create_core
-from models import accounts
+from models import compare_and_set
 from models.errors import RevisionMismatchError
 from tests.api.conftest import PASSWORD, Api
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
@@ -167,7 +167,48 @@ def test_a_change_that_never_gets_its_turn_is_given_up(sqlite_api: Api, monkeypa
     def overtaken(*_: object) -> None:
         raise RevisionMismatchError
 
-    monkeypatch.setattr(accounts, "_PATIENCE", 0.05)
+    monkeypatch.setattr(compare_and_set, "_PATIENCE", 0.05)
     monkeypatch.setattr(sqlite_api.core.store, "replace", overtaken)
     answer = sqlite_api.put("/root/update", {"name": "Root"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+@pytest.mark.parametrize("action", ["update", "refresh", "delete"])
+@pytest.mark.parametrize("by", ["the user", "an admin"])
+def test_nobody_reaches_who_has_got_the_name_meanwhile(
+    api: Api, during_hashing: Arrange, monkeypatch: pytest.MonkeyPatch, action: str, by: str
+) -> None:
+    """A user is renamed, and another one gets its name, after access was decided: the other one is left alone."""
+    mallory = api.add("victim")
+    accounts = api.core.accounts
+    mallorys_id = accounts.get("victim").id
+
+    def change_places() -> None:
+        accounts.update(None, "victim", {"user_name": "mallory"})
+        api.add("victim", password="the victim's password")
+
+    if action == "delete":  # which hashes nothing: it happens right before the write
+        compare_and_set_user = accounts._compare_and_set
+
+        def change_places_before(*values: Any) -> Any:
+            monkeypatch.undo()
+            change_places()
+            return compare_and_set_user(*values)
+
+        monkeypatch.setattr(accounts, "_compare_and_set", change_places_before)
+    else:
+        during_hashing(change_places)
+    auth = mallory if by == "the user" else ADMIN
+    calls: dict[str, Callable[[], Any]] = {
+        "update": lambda: api.put("/victim/update", {"password": "mallory's password"}, auth),
+        "refresh": lambda: api.post("/victim/refresh", auth=auth),
+        "delete": lambda: api.delete("/victim", auth),
+    }
+    answer = calls[action]()
+    monkeypatch.undo()
+    assert answer.status_code == 200
+    victim = accounts.get("victim")
+    assert victim.id != mallorys_id
+    assert (victim.revision, api.get("/victim", ("victim", "the victim's password")).status_code) == (1, 200)
+    if action == "refresh":
+        assert api.get("/victim", answer.get_json()["token"]).get_json() == {"access_allowed": False}

@@ -12,10 +12,12 @@ ACTIONS = {
     "update": ("PUT", "/{}/update", {"name": "Renamed"}),
     "refresh": ("POST", "/{}/refresh", None),
     "delete": ("DELETE", "/{}", None),
+    "sessions": ("GET", "/{}/sessions", None),
+    "revoke": ("DELETE", "/{}/sessions", None),
 }
 ALLOWED = {
-    "noob": {"own": {"read", "update", "refresh", "delete"}, "other": set[str]()},
-    "manager": {"own": {"read", "update", "refresh", "delete", "list"}, "other": {"read", "list"}},
+    "noob": {"own": {*ACTIONS} - {"list", "create"}, "other": set[str]()},
+    "manager": {"own": {*ACTIONS} - {"create"}, "other": {"read", "list"}},
     "admin": {"own": set(ACTIONS), "other": set(ACTIONS)},
 }
 
@@ -37,7 +39,7 @@ def test_each_cell_of_the_table(sqlite_api: Api, group: str, target: str, action
         assert (answer.status_code, answer.get_json()) == DENIED
 
 
-@pytest.mark.parametrize("action", ["read", "create", "update", "refresh", "delete"])
+@pytest.mark.parametrize("action", ["read", "create", "update", "refresh", "delete", "sessions", "revoke"])
 def test_refusals_do_not_tell_who_exists(sqlite_api: Api, action: str) -> None:
     """To a noob, another's name, nobody's name and what cannot be a name are refused alike."""
     caller = sqlite_api.add("caller")

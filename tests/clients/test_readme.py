@@ -1,9 +1,11 @@
-"""The README's first session, typed as it is printed, with curl."""
+"""The README's sessions, typed as they are printed, with curl."""
 
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.databases import Environment
 from tests.running import Doorman
@@ -11,23 +13,23 @@ from tests.running import Doorman
 README = Path(__file__).parents[2] / "README.md"
 
 
-def session() -> list[tuple[str, str]]:
-    """Return the console block's commands, each with the answer that is printed under it."""
-    block = re.search(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
-    assert block
-    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block[1], re.MULTILINE)
-    return [(command, answer.rstrip("\n")) for command, answer in steps]
+def sessions() -> list[list[tuple[str, str]]]:
+    """Return each console block's commands, each with the answer that is printed under it."""
+    blocks = re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
+    steps = [re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE) for block in blocks]
+    return [[(command, answer.rstrip("\n")) for command, answer in some] for some in steps]
 
 
-def test_the_first_session_runs_as_printed(
-    sqlite_environment: Environment, serve: Callable[[Environment], Doorman]
+@pytest.mark.parametrize(("number", "length"), [(0, 8), (1, 4)])
+def test_each_session_runs_as_printed(
+    sqlite_environment: Environment, serve: Callable[[Environment], Doorman], number: int, length: int
 ) -> None:
     """Each command answers what the README shows; an ellipsis stands for what differs from time to time."""
     doorman = serve(sqlite_environment | {"BASIC_AUTH_USER": "admin", "BCRYPT_ROUNDS": "12"})
-    (setup, _), *steps = session()
+    (setup, _), *steps = sessions()[number]
     setup = setup.replace("admin:…", f"admin:{sqlite_environment['BASIC_AUTH_PASSWORD']}")
     setup = setup.replace("http://127.0.0.1:5000", doorman.url)
-    assert len(steps) == 8
+    assert len(steps) == length
     for command, answer in steps:
         done = subprocess.run(
             ["bash", "-c", f"{setup}\n{command.replace('curl', 'curl -sS', 1)}"],

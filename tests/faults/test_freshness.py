@@ -98,3 +98,56 @@ def test_no_worker_accepts_what_was_revoked(environment: Environment, serve: Cal
     for line in (*lines, *admins):
         line.close()
     assert [doorman.stop() for doorman in doormen] == [0, 0]
+
+
+def begin_session(line: Line, name: str) -> str:
+    """Log in for a user key."""
+    status, answer = line.ask("POST", "/user-auth/login", body=json.dumps({"username": name, "password": OLD}))
+    assert status == 200, answer
+    key: str = json.loads(answer)["token"]
+    return key
+
+
+def use_session(line: Line, key: str) -> int:
+    """Return 400 if the key opens its user, since nothing is asked for then, and 401 if it does not."""
+    return line.ask("POST", f"/user-auth/update?user_key={key}", body="{}")[0]
+
+
+def revoke_by_key(line: Line, name: str, key: str) -> None:
+    """Have the user change its password by its own key."""
+    del name
+    status, answer = line.ask("POST", f"/user-auth/update?user_key={key}", body=json.dumps({"password": NEW}))
+    assert status == 200, answer
+
+
+# What ends a session: its user's new password, given by an admin or by the session, its revocation, or a deletion.
+ENDS: list[Callable[[Line, str, str], None]] = [
+    lambda line, name, _: change(line, "PUT", f"/{name}/update", password=NEW),
+    revoke_by_key,
+    lambda line, name, _: change(line, "DELETE", f"/{name}/sessions"),
+    lambda line, name, _: change(line, "DELETE", f"/{name}"),
+]
+SESSIONS = 80
+
+
+@on_linux
+@pytest.mark.timeout(300)  # as above
+def test_no_worker_accepts_a_session_that_ended(
+    environment: Environment, serve: Callable[[Environment], Doorman]
+) -> None:
+    """Of 80 sessions that all of four workers have accepted, none opens its user on any of them once it has ended."""
+    doormen = [serve(environment | {"WORKERS": "2"}) for _ in range(2)]
+    admins = [Line(doorman.port) for doorman in doormen]
+    lines = [line for doorman in doormen for line in lines_to_workers(doorman).values()]
+    before, after = Counter[int](), Counter[int]()
+    for number in range(SESSIONS):
+        name = f"user{number}"
+        change(admins[0], "POST", f"/{name}", password=OLD)
+        key = begin_session(admins[number % 2], name)
+        before.update(use_session(line, key) for line in lines)
+        ENDS[number % len(ENDS)](admins[1 - number % 2], name, key)
+        after.update(use_session(line, key) for line in lines)
+    assert before == {400: 4 * SESSIONS}
+    assert after == {401: 4 * SESSIONS}
+    for line in (*lines, *admins):
+        line.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import httpx
 import pytest
@@ -185,6 +186,30 @@ def test_other_servers_run_it(environment: Environment, tmp_path: Path, command:
         log.close()
 
 
+def use_sessions(doorman: Doorman, body: dict[str, str]) -> list[str]:
+    """Begin, use and end sessions, rightly and wrongly; return every id that was named."""
+
+    def post(path: str, **rest: Any) -> httpx.Response:
+        return httpx.post(doorman.url + path, **rest)
+
+    ids = [post("/login.json", json=body).json()["id"] for _ in range(2)]
+    key: str = post("/user-auth/login", json=body).json()["token"]
+    wrong = ["canarysession15", "canary-no-session", "0123456789canary" + "0" * 24]
+    calls = {
+        f"/logout.json?s={ids[0]}": 200,
+        f"/logout.json?s={wrong[0]}": 401,
+        f"/user-auth/update?user_key={key}": 400,
+    }
+    for path, status in calls.items():
+        referred = {"Referer": f"{doorman.url}{path}"}
+        assert post(path, json={"username": "not an address"}, headers=referred).status_code == status
+        assert httpx.get(doorman.url + path).status_code == 405
+        assert post(path, content=b"{", headers={"Cookie": f"session={wrong[1]}"}).status_code >= 400
+    assert post(f"/user-auth/delete?user_key={wrong[2]}", json={}).status_code == 401
+    assert post(f"/nowhere?s={ids[1]}&user_key={key}").status_code == 404
+    return [*ids, key, *wrong]
+
+
 def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, tmp_path: Path) -> None:
     """After a session at debug level, errors included, neither the log nor the database's dump holds a raw secret."""
     secrets = {
@@ -211,10 +236,11 @@ def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, t
     assert doorman.call("GET", "/alice", None, headers={"Authorization": f"Bearer {refreshed}"}).status_code == 200
     assert doorman.call("GET", "/alice", ("alice", secrets["new"])).status_code == 200
     assert "/api/v2/users/alice" in doorman.log, "the log is not at debug level"
+    sessions = use_sessions(doorman, {"username": "alice", "password": secrets["new"]})
     doorman.stop()
 
     written = doorman.log.encode() + dump(environment, tmp_path)
     assert b"alice" in written
-    for raw in [*secrets.values(), refreshed, ADMIN[1], ADMIN_TOKEN, SECRET_KEY]:
+    for raw in [*secrets.values(), *sessions, refreshed, ADMIN[1], ADMIN_TOKEN, SECRET_KEY]:
         for form in (raw.encode(), b64encode(raw.encode()).rstrip(b"=")):
             assert form not in written, raw

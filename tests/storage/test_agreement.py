@@ -58,6 +58,7 @@ class Model:
     def replace(self, before: User, after: User) -> None:
         self._check_revision(before)
         changed = self.users | {after.id: after}
+        self._check_names(list(changed.values()))
         self._check_admins(changed)
         self._check(list(changed.values()))
         self.users = changed
@@ -87,9 +88,13 @@ class Model:
             raise LastAdminError
 
     @staticmethod
-    def _check(users: list[User]) -> None:
+    def _check_names(users: list[User]) -> None:
+        if len({(user.name_key, user.oauth) for user in users}) < len(users):
+            raise UserExistsError
+
+    def _check(self, users: list[User]) -> None:
+        self._check_names(users)
         for keys, error in (
-            ([(user.name_key, user.oauth) for user in users], UserExistsError),
             ([user.email_key for user in users if user.email_key is not None], EmailInUseError),
             ([digest for user in users for digest in user.token_digests], TokenInUseError),
         ):
@@ -156,8 +161,10 @@ class Choice:
     def _change(self) -> tuple[User, User]:
         stored = list(self.model.users.values())
         before = self.random.choice([*stored, *stored, *stored, *self.seen[-3:], self._user()])
-        values = self._values()
-        kept = self.random.sample(sorted(values), self.random.choice([0, 4, 6]))
+        name = self.random.choice(NAMES)
+        values = self._values() | {"name_key": name, "user_name": name}
+        kept = {*self.random.sample(sorted(values), self.random.choice([0, 4, 8]))}
+        kept |= {"name_key", "user_name"} if kept & {"name_key", "user_name"} else set()
         return before, before.changed(NOW, **{key: value for key, value in values.items() if key not in kept})
 
 

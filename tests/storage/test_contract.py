@@ -54,9 +54,9 @@ def test_any_text_may_be_looked_up(store: Store, text: str) -> None:
     assert find(store, text) is None
     assert find_by_id(store, text) is None
     assert find_by_token(store, text) is None
-    assert store.find_record(text, text, now=NOW) is None
-    assert not store.delete_record(text, text)
-    assert store.delete_records_of(text, text) == 0
+    assert store.records.find(text, text, now=NOW) is None
+    assert not store.records.delete(text, text)
+    assert store.records.delete_of(text, text) == 0
     assert store.list_names(limit=5, prefix=text or "zz") == []
 
 
@@ -141,13 +141,36 @@ def test_only_the_stored_revision_is_replaced_or_deleted(store: Store) -> None:
         store.delete(second)
 
 
-@pytest.mark.parametrize("field", ["id", "user_name", "name_key", "oauth"])
+@pytest.mark.parametrize("field", ["id", "oauth"])
 def test_who_a_user_is_cannot_be_replaced(store: Store, field: str) -> None:
     """A caller that tries to is wrong, and is told so."""
     before = make_user("ann")
     other = make_user("bob", oauth=1)
     with pytest.raises(ValueError, match="never change"):
         store.replace(before, before.changed(NOW, **{field: getattr(other, field)}))
+
+
+def test_a_user_is_renamed(durable_store: Store) -> None:
+    """It is found by its new name alone, its old one is free, and its place in the list is another."""
+    ann, bob = make_user("ann"), make_user("bob")
+    durable_store.insert([ann, bob])
+    renamed = ann.changed(NOW, user_name="Zoe", name_key="zoe")
+    durable_store.replace(ann, renamed)
+    assert find(durable_store, "ann") is None
+    assert find(durable_store, "zoe") == find_by_id(durable_store, ann.id) == renamed
+    assert [name for _, name in durable_store.list_names(limit=3)] == ["bob", "Zoe"]
+    durable_store.insert([make_user("ann", token_digests=("new",))])
+
+
+def test_a_user_gets_nobodys_name(durable_store: Store) -> None:
+    """A name that is taken raises, and changes nothing; that of another kind of user is free."""
+    ann, bob, cid = make_user("ann"), make_user("bob"), make_user("cid", oauth=1)
+    durable_store.insert([ann, bob, cid])
+    with pytest.raises(UserExistsError):
+        durable_store.replace(ann, ann.changed(NOW, user_name="Bob", name_key="bob"))
+    assert find(durable_store, "ann") == ann
+    durable_store.replace(ann, ann.changed(NOW, user_name="cid", name_key="cid"))
+    assert find(durable_store, "cid", 1) == cid
 
 
 def test_a_replacement_takes_nobodys_address_or_token(durable_store: Store) -> None:

@@ -76,8 +76,8 @@ def test_no_keys_cost_nothing(tmp_path: Path) -> None:
             assert store.find_users([]) == store.find_users([("\ud800", 0)]) == {}
             assert store.find_users_by_id([]) == store.find_users_by_id(["no id"] * isinstance(store, MongoStore)) == {}
             assert store.find_users_by_token([]) == store.find_users_by_token(["\ud800"]) == {}
-            assert store.find_failures([], now=NOW) == {}
-            store.count_failures([], now=NOW, expires_at=NOW)
+            assert store.counters.find([], now=NOW) == {}
+            store.counters.add([], now=NOW, expires_at=NOW)
 
 
 def spoil(address: Address, name_key: str) -> None:
@@ -194,7 +194,7 @@ def test_reads_are_current(mongod_address: Address, mongo: Store) -> None:
         mongo.find_users([("ann", 0)])
         mongo.find_users_by_id([new_user_id(NOW)])
         mongo.find_users_by_token(["t"])
-        mongo.find_failures(["f"], now=NOW)
+        mongo.counters.find(["f"], now=NOW)
         database.command("profile", 0)
         commands = [entry["command"] for entry in database["system.profile"].find({"op": "query"})]
     assert len(commands) == 4

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from models.errors import LastAdminError, RevisionMismatchError, SetupError, UnavailableError, UserExistsError
-from models.records import Record
+from models.records import Record, Use
 from models.storage import Store
 from models.storage.mongo import schema as mongo_schema
 from models.storage.mongo.connection import make_client
@@ -138,7 +138,7 @@ def plans_of(database: Database[dict[str, Any]], act: Callable[[], Any]) -> list
     ]
 
 
-NO_RECORD = Record(kind="session", id="none", expires_at=NOW)
+NO_RECORD = Record(kind="session", id="none", created_at=NOW, used_at=NOW, expires_at=NOW)
 
 USER_NAMES = ["user0007", "user0009", "user0011"]
 
@@ -159,10 +159,10 @@ LOOK_UPS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
         lambda store: store.find_users_by_token([make_user(name).token_digests[0] for name in USER_NAMES]),
         ["IXSCAN { _id: 1 }"] * 2,
     ),
-    "failures": (lambda store: store.find_failures(["none", "other"], now=NOW), ["IXSCAN { _id: 1 }"]),
+    "failures": (lambda store: store.counters.find(["none", "other"], now=NOW), ["IXSCAN { _id: 1 }"]),
     "cost": (lambda store: store.raise_highest_cost(0), ["IDHACK"]),
     "count": (
-        lambda store: store.count_failures(["none"], now=NOW, expires_at=NOW),
+        lambda store: store.counters.add(["none"], now=NOW, expires_at=NOW),
         ["IXSCAN { _id: 1 }", "IDHACK"],
     ),
     "admin": (lambda store: store.has_admin(), ["IXSCAN { _id: 1 }"]),
@@ -175,9 +175,23 @@ LOOK_UPS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
         lambda store: store.list_names(limit=3, user_group="noob", after="user0100"),
         ["IXSCAN { oauth: 1, user_group: 1, name_key: 1, user_name: 1 }"],
     ),
-    "record": (lambda store: store.find_record("session", "none", now=NOW), ["IXSCAN { _id: 1 }"]),
-    "records": (lambda store: store.delete_records_of("x"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
-    "kind": (lambda store: store.delete_records_of("x", "session"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
+    "take": (
+        lambda store: store.counters.take("none", now=NOW, expires_at=NOW),
+        ["IXSCAN { _id: 1 }", "IDHACK"],
+    ),
+    "record": (lambda store: store.records.find("session", "none", now=NOW), ["IXSCAN { _id: 1 }"]),
+    "records of": (
+        lambda store: store.records.of_user("x", ["session", "user_key"], now=NOW),
+        ["IXSCAN { user_id: 1, _id.kind: 1 }"],
+    ),
+    "use": (
+        lambda store: store.records.note_uses(
+            [Use(kind="session", id="none", used_at=NOW, unless_after=NOW, expires_at=NOW)], now=NOW
+        ),
+        ["IXSCAN { _id: 1 }"],
+    ),
+    "records": (lambda store: store.records.delete_of("x"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
+    "kind": (lambda store: store.records.delete_of("x", "session"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
     "purge": (lambda store: store.purge(now=NOW), ["IXSCAN { expires_at: 1 }", "IXSCAN { _id: 1 }"]),
 }
 

@@ -20,6 +20,7 @@ from pymongo.errors import (
 )
 
 from models.errors import UnavailableError
+from models.records import Record, Use
 from models.storage import Store
 from models.storage.mongo import schema as mongo_schema
 from models.storage.mongo.connection import MongoConnection, make_client
@@ -87,12 +88,19 @@ def test_a_hanging_server_is_unavailable_until_it_goes_on(server: Mongod, served
     assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"))) is None
 
 
+LATER = NOW.replace(year=2101)
+SESSION = Record(kind="session", id="s", user_id="u", created_at=NOW, used_at=NOW, expires_at=LATER)
+USE = Use(kind="session", id="s", used_at=LATER, unless_after=NOW, expires_at=LATER)
 CALLS: dict[str, Callable[[Store], object]] = {
     "users": lambda store: store.find_users([("ann", 0), ("bob", 1)]),
     "ids": lambda store: store.find_users_by_id([make_user("ann").id]),
     "tokens": lambda store: store.find_users_by_token(["t"]),
-    "failures": lambda store: store.find_failures(["f"], now=NOW),
-    "count": lambda store: store.count_failures(["f"], now=NOW, expires_at=NOW.replace(year=2101)),
+    "failures": lambda store: store.counters.find(["f"], now=NOW),
+    "count": lambda store: store.counters.add(["f"], now=NOW, expires_at=LATER),
+    "take": lambda store: store.counters.take("t", now=NOW, expires_at=LATER),
+    "records": lambda store: store.records.of_user("u", ["session"], now=NOW),
+    "put": lambda store: store.records.put(SESSION, now=NOW, most=1),
+    "uses": lambda store: store.records.note_uses([USE], now=NOW),
     "cost": lambda store: store.raise_highest_cost(12),
     "purge": lambda store: store.purge(now=NOW),
 }
@@ -109,9 +117,9 @@ def test_every_new_call_is_unavailable_in_time(server: Mongod, served: Store) ->
         assert fails_in_time(partial(call, served))
     server.start()
     await_success(lambda: CALLS["cost"](served))
-    before = served.find_failures(["f"], now=NOW)["f"].count
+    before = served.counters.find(["f"], now=NOW)["f"].count
     CALLS["count"](served)
-    assert served.find_failures(["f"], now=NOW)["f"].count == before + 1
+    assert served.counters.find(["f"], now=NOW)["f"].count == before + 1
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -70,7 +70,7 @@ def test_deleting_a_user_of_many_records_lets_others_write(prepared: Store, path
     with opened(path) as connection:
         connection.execute(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
-            " INSERT INTO records SELECT 'session', ?1 || i, 9e12, ?1, 0, '{}' FROM n",
+            " INSERT INTO records SELECT 'session', ?1 || i, 9e12, ?1, 0, '{}', 0, 0 FROM n",
             (ann.id,),
         )
         assert not prepared._delete_in_part(ann)

@@ -1,15 +1,20 @@
 """A SQLite file that an earlier release made, and that it may go on serving beside this one."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from models.errors import SetupError
+from models.records import Record
 from models.storage.sqlite import schema as sqlite_schema
 from models.storage.sqlite.store import SqliteStore
 from tests.storage.races import THREADS, counted, race
 from tests.storage.stores import NOW, find, make_user, opened
+
+_ADDED = re.compile(r"^    (created_at|used_at) INTEGER NOT NULL DEFAULT 0,\n", re.MULTILINE)
+RELEASED = _ADDED.sub("", sqlite_schema.TABLES)
 
 
 @pytest.fixture
@@ -19,7 +24,7 @@ def old_file(path: Path) -> Path:
     with opened(path) as connection:
         connection.executescript(
             f"PRAGMA journal_mode = WAL; PRAGMA application_id = {sqlite_schema.APPLICATION_ID};"
-            f"PRAGMA user_version = 1; {sqlite_schema.TABLES}"
+            f"PRAGMA user_version = 1; {RELEASED}"
         )
         row = sqlite_schema.user_row(make_user("ann"))
         connection.execute(f"INSERT INTO users VALUES ({', '.join('?' * len(row))})", list(row.values()))
@@ -30,10 +35,19 @@ def test_an_old_file_gets_what_it_lacks(old_file: Path) -> None:
     """Its users are there, failures are counted, and preparing again changes nothing."""
     with closing(SqliteStore(old_file)) as store:
         store.prepare()
-        store.count_failures(["a"], now=NOW, expires_at=NOW.replace(year=2101))
+        store.counters.add(["a"], now=NOW, expires_at=NOW.replace(year=2101))
         store.prepare()
         assert find(store, "ann") is not None
-        assert store.find_failures(["a"], now=NOW)["a"].count == 1
+        assert store.counters.find(["a"], now=NOW)["a"].count == 1
+
+
+def test_an_old_file_keeps_sessions(old_file: Path) -> None:
+    """The table of records gets the columns that it lacked."""
+    with closing(SqliteStore(old_file)) as store:
+        store.prepare()
+        put = Record(kind="session", id="a", created_at=NOW, used_at=NOW, expires_at=NOW.replace(year=2101))
+        store.records.put(put, now=NOW)
+        assert store.records.find("session", "a", now=NOW) == put
 
 
 def test_an_earlier_release_goes_on_beside(old_file: Path) -> None:
@@ -42,7 +56,7 @@ def test_an_earlier_release_goes_on_beside(old_file: Path) -> None:
         assert earlier.execute("SELECT count(*) FROM users").fetchone() == (1,)
         with closing(SqliteStore(old_file)) as store:
             store.prepare()
-            store.count_failures(["a"], now=NOW, expires_at=NOW)
+            store.counters.add(["a"], now=NOW, expires_at=NOW)
             earlier.execute("UPDATE users SET name = 'Ann'")
             assert earlier.execute("PRAGMA user_version").fetchone() == (sqlite_schema.VERSION,) == (1,)
             found = find(store, "ann")
@@ -56,7 +70,7 @@ def test_several_may_upgrade_at_once(old_file: Path) -> None:
     def start() -> None:
         with closing(SqliteStore(old_file)) as store:
             store.prepare()
-            store.count_failures(["a"], now=NOW, expires_at=NOW.replace(year=2101))
+            store.counters.add(["a"], now=NOW, expires_at=NOW.replace(year=2101))
 
     assert counted(race([start] * THREADS)) == {None: THREADS}
 

@@ -56,15 +56,15 @@ def test_a_success_writes_nothing(core: Core, watched: Watched) -> None:
     """Neither a first login nor the ones that are remembered write to the store; each failure writes once."""
     for _ in range(3):
         assert core.authenticator.basic("alice", RIGHT, HERE).user.user_name == "alice"
-    assert set(watched.calls) <= {"find_users", "find_failures", "raise_highest_cost(0)"}
+    assert set(watched.calls) <= {"find_users", "counters.find", "raise_highest_cost(0)"}
     assert watched.calls[-2:] == ["find_users"] * 2
     with pytest.raises(NotAuthenticatedError):
         core.authenticator.basic("alice", WRONG, HERE)
-    assert watched.calls.count("count_failures") == 1
+    assert watched.calls.count("counters.add") == 1
 
 
 @pytest.mark.parametrize("name", ["alice", "nobody"])
-@pytest.mark.parametrize("call", ["find_failures", "count_failures"])
+@pytest.mark.parametrize("call", ["counters.find", "counters.add"])
 def test_without_its_counters_nothing_is_told(core: Core, watched: Watched, call: str, name: str) -> None:
     """When failures can be neither read nor written, a wrong password is unavailable and not wrong.
 
@@ -75,14 +75,14 @@ def test_without_its_counters_nothing_is_told(core: Core, watched: Watched, call
         core.authenticator.basic(name, WRONG, HERE)
     with pytest.raises(UnavailableError):
         core.authenticator.bearer(Secret("a-token-of-nobody-1"), HERE)
-    if call == "find_failures":
+    if call == "counters.find":
         with pytest.raises(UnavailableError):
             core.authenticator.basic("alice", RIGHT, HERE)
 
 
 def test_a_failure_that_was_not_counted_slows_down_too(core: Core, watched: Watched) -> None:
     """While failures cannot be written, nobody guesses faster for it: the answer that says so counts by itself."""
-    watched.fails = {"count_failures"}
+    watched.fails = {"counters.add"}
     with pytest.raises(UnavailableError):
         core.authenticator.basic("alice", WRONG, HERE)
     with pytest.raises(TooManyAttemptsError):
@@ -133,7 +133,7 @@ def test_a_password_changed_while_it_was_checked_is_refused(core: Core, watched:
     changed: list[bool] = []
 
     def change(call: str) -> None:
-        if call == "find_failures" and not changed and len(watched.calls) > 2:
+        if call == "counters.find" and not changed and len(watched.calls) > 2:
             changed.append(True)
             user = core.accounts.get("alice")
             core.store.replace(user, user.changed(user.updated_at, password_hash=Hasher(4).hash(WRONG)))
@@ -173,7 +173,7 @@ def test_who_was_admitted_before_a_failure_was_counted_is_not_looked_at(core: Co
     outcome: list[BaseException | None] = []
 
     def hold(call: str) -> None:
-        if call == "find_failures" and threading.current_thread() is late:
+        if call == "counters.find" and threading.current_thread() is late:
             admitted.set()
             assert go_on.wait(PATIENCE)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from models.core import utc_now
@@ -28,16 +30,29 @@ class Watched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.calls: list[str] = []
+        self.records = _Part(self, "records")
+        self.counters = _Part(self, "counters")
         self.fails: set[str] = set()
         self.after: Callable[[str], object] = lambda _: None
 
     def __getattr__(self, name: str) -> Any:
-        def call(*values: Any, **named: Any) -> Any:
-            self.calls.append(f"{name}(0)" if (name, values) == ("raise_highest_cost", (0,)) else name)
-            if name in self.fails:
-                raise UnavailableError("the store cannot be reached")
-            result = getattr(self._store, name)(*values, **named)
-            self.after(name)
-            return result
+        return partial(self.call, name)
 
-        return call
+    def call(self, name: str, *values: Any, **named: Any) -> Any:
+        self.calls.append(f"{name}(0)" if (name, values) == ("raise_highest_cost", (0,)) else name)
+        if name in self.fails:
+            raise UnavailableError("the store cannot be reached")
+        result = attrgetter(name)(self._store)(*values, **named)
+        self.after(name)
+        return result
+
+
+class _Part:
+    """A part of a watched store: what it is asked is noted as ``part.call``."""
+
+    def __init__(self, watched: Watched, name: str) -> None:
+        self._watched = watched
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._watched.call, f"{self._name}.{name}")

@@ -23,9 +23,11 @@ USERS = "users"  # _id is the user's id
 EMAILS = "emails"  # _id is the mapped address, ``user_id`` whose it is
 TOKENS = "tokens"  # _id is the digest, ``user_id`` whose it is
 RECORDS = "records"  # _id is {kind, id}
-FAILURES = "failures"  # _id is the counter's key
+COUNTERS = "failures"  # _id is the counter's key; the collection has the name of what was counted first
 GUARD = "guard"  # the one document ``ADMINS`` counts the guarding admins in ``n``
 META = "meta"  # the document ``KEY`` has the secret key's id, and ``COST`` the highest cost of a password's hash
+
+OF_USER = "of_user"  # the index of the records by user and kind
 
 ADMINS = "admins"
 KEY = "secret_key"
@@ -148,6 +150,8 @@ def record_key(kind: str, record_id: str) -> Document:
 def record_document(record: Record) -> Document:
     return {
         "_id": record_key(record.kind, record.id),
+        "created_at": to_millisecond(record.created_at),
+        "used_at": to_millisecond(record.used_at),
         "expires_at": to_millisecond(record.expires_at),
         "user_id": record.user_id,
         "epoch": record.epoch,
@@ -160,6 +164,8 @@ def record_from(document: Document) -> Record:
     return Record(
         kind=document["_id"]["kind"],
         id=document["_id"]["id"],
+        created_at=document["created_at"],
+        used_at=document["used_at"],
         expires_at=document["expires_at"],
         user_id=document["user_id"],
         epoch=document["epoch"],

@@ -11,10 +11,11 @@ from models.errors import SetupError, UnavailableError
 from models.storage.mongo.connection import MongoConnection
 from models.storage.mongo.documents import (
     ADMINS,
+    COUNTERS,
     EMAILS,
-    FAILURES,
     GUARD,
     META,
+    OF_USER,
     RECORDS,
     TOKENS,
     USERS,
@@ -40,9 +41,9 @@ _INDEXES: dict[str, list[IndexModel]] = {
     ],
     RECORDS: [
         IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
-        IndexModel([("user_id", ASCENDING), ("_id.kind", ASCENDING)], name="of_user"),
+        IndexModel([("user_id", ASCENDING), ("_id.kind", ASCENDING)], name=OF_USER),
     ],
-    FAILURES: [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)],
+    COUNTERS: [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)],
     EMAILS: [],
     TOKENS: [],
     GUARD: [],

@@ -7,9 +7,8 @@ from typing import Self, TypeVar
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError
-from models.records import Record
-from models.storage import Failures, Found, UserKey
+from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError, UserExistsError
+from models.storage import Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import key_range
 from models.storage.mongo import schema as mongo_schema
@@ -23,6 +22,7 @@ from models.storage.mongo.changes import (
     require_admin,
 )
 from models.storage.mongo.connection import Client, MongoConnection, Transact, make_client
+from models.storage.mongo.counters import MongoCounters
 from models.storage.mongo.documents import (
     ADMINS,
     EMAILS,
@@ -39,8 +39,9 @@ from models.storage.mongo.documents import (
     user_document,
     user_from,
 )
-from models.storage.mongo.failures import MongoFailures
+from models.storage.mongo.duplicates import duplicate_raises
 from models.storage.mongo.lookups import MongoLookups
+from models.storage.mongo.meta import MongoMeta
 from models.storage.mongo.records import MongoRecords
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -63,8 +64,9 @@ class MongoStore:
     ) -> None:
         self._connection = MongoConnection(client, database_name, transact=transact, renew=renew)
         self._lookups = MongoLookups(self._connection)
-        self._records = MongoRecords(self._connection)
-        self._failures = MongoFailures(self._connection)
+        self.records = MongoRecords(self._connection)
+        self.counters = MongoCounters(self._connection)
+        self._meta = MongoMeta(self._connection)
 
     @classmethod
     def connect(cls, url: str, database_name: str) -> Self:
@@ -119,9 +121,10 @@ class MongoStore:
 
         def replace(database: Database[Document], session: ClientSession | None) -> None:
             admins = count_admins(database, session, counted)
-            document = database[USERS].find_one_and_replace(
-                revision_filter(before), user_document(after), session=session
-            )
+            with duplicate_raises(UserExistsError):
+                document = database[USERS].find_one_and_replace(
+                    revision_filter(before), user_document(after), session=session
+                )
             if document is None:
                 raise RevisionMismatchError
             stored = user_from(document)
@@ -134,7 +137,7 @@ class MongoStore:
                 remove_pointers(database, session, TOKENS, token_pointers(stored))
                 add_pointers(database, session, TOKENS, token_pointers(after), TokenInUseError)
 
-        if (before.email_key, before.token_digests, counted) == (after.email_key, after.token_digests, 0):
+        if counted == 0 and _pointed_to(before) == _pointed_to(after):
             # One document is all that is written, provided that the stored one is what the caller takes it for.
             with self._connection.call() as database:
                 if database[USERS].replace_one(likeness_filter(before), user_document(after)).matched_count:
@@ -192,32 +195,14 @@ class MongoStore:
             # Rows that are no names, which the query cannot tell by the index: more of them may follow.
             more += 2 * (len(rows) - len(names))
 
-    def put_record(self, record: Record, *, now: datetime) -> None:
-        self._records.put(record, now=now)
-
-    def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
-        return self._records.find(kind, record_id, now=now)
-
-    def delete_record(self, kind: str, record_id: str) -> bool:
-        return self._records.delete(kind, record_id)
-
-    def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
-        return self._records.delete_of(user_id, kind)
-
     def purge(self, *, now: datetime) -> int:
-        return self._records.purge(now=now)
+        return self.records.purge(now=now) + self.counters.purge(now=now)
 
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
-        return self._records.adopt_key_id(key_id, known=known)
+        return self._meta.adopt_key_id(key_id, known=known)
 
     def raise_highest_cost(self, cost: int) -> int:
-        return self._records.raise_highest_cost(cost)
-
-    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
-        return self._failures.find(keys, now=now)
-
-    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
-        self._failures.count(keys, now=now, expires_at=expires_at)
+        return self._meta.raise_highest_cost(cost)
 
     def _change(self, users: Sequence[User], work: Callable[[Database[Document], ClientSession | None], T]) -> T:
         """Run ``work`` in a transaction; again if only stale pointers say that what ``users`` are to have is taken."""
@@ -233,3 +218,8 @@ class MongoStore:
             return work(database, session)
 
         return self._connection.transaction(work_again)
+
+
+def _pointed_to(user: User) -> tuple[object, ...]:
+    """Return what of a user other documents, or the unique index, have to agree with."""
+    return user.name_key, user.email_key, user.token_digests

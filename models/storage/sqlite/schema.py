@@ -48,6 +48,8 @@ CREATE TABLE records (
     user_id TEXT,
     epoch INTEGER NOT NULL,
     data TEXT NOT NULL,
+    created_at INTEGER NOT NULL DEFAULT 0,
+    used_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX records_of_user ON records (user_id, kind) WHERE user_id IS NOT NULL;
@@ -64,6 +66,8 @@ CREATE TABLE IF NOT EXISTS failures (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS failures_by_expiry ON failures (expires_at);
 """
+
+ADDED_COLUMNS = {"records": dict.fromkeys(("created_at", "used_at"), "INTEGER NOT NULL DEFAULT 0")}
 
 COLUMNS = FIELDS
 

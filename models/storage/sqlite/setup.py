@@ -30,6 +30,7 @@ def prepare(database: Database) -> None:
                 _create(connection, sqlite_schema.TABLES)
                 connection.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
             _create(connection, sqlite_schema.ADDED)
+            _add_columns(connection)
             # At the least a write of nothing, so that what can only be read is found now, not at the first login.
             connection.execute(f"PRAGMA user_version = {sqlite_schema.VERSION}")
             connection.execute("COMMIT")
@@ -41,6 +42,13 @@ def prepare(database: Database) -> None:
 def _create(connection: Connection, statements: str) -> None:
     for statement in statements.split(";"):
         connection.execute(statement)
+
+
+def _add_columns(connection: Connection) -> None:
+    for table, columns in sqlite_schema.ADDED_COLUMNS.items():
+        present = {name for (_, name, *_) in connection.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - present:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
 
 def _refuse_unknown(database: Database, application_id: int, version: int, names: set[str]) -> None:

@@ -11,16 +11,17 @@ from models.errors import (
     TokenInUseError,
     UserExistsError,
 )
-from models.records import Record
-from models.storage import Failures, Found, UserKey
+from models.storage import Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import key_range
 from models.storage.sqlite import setup as sqlite_setup
+from models.storage.sqlite.counters import SqliteCounters
 from models.storage.sqlite.database import Connection, Database, conflict_raises
-from models.storage.sqlite.failures import SqliteFailures
 from models.storage.sqlite.lookups import FIND_BY_ID, SqliteLookups, asking
-from models.storage.sqlite.records import DELETE_STEP, SqliteRecords, delete_some_records
+from models.storage.sqlite.meta import SqliteMeta
+from models.storage.sqlite.records import SqliteRecords, delete_some_records
 from models.storage.sqlite.schema import COLUMNS, user_from, user_row
+from models.storage.sqlite.steps import STEP
 from models.user import ListedName, OAuth, User, UserGroup
 
 _GUARDING = "user_group = 'admin' AND disabled = 0 AND password_hash IS NOT NULL AND oauth = 0"
@@ -42,8 +43,9 @@ class SqliteStore:
     def __init__(self, path: Path, *, patience: float = 3.0) -> None:
         self._database = Database(path, patience=patience)
         self._lookups = SqliteLookups(self._database)
-        self._records = SqliteRecords(self._database)
-        self._failures = SqliteFailures(self._database)
+        self.records = SqliteRecords(self._database)
+        self.counters = SqliteCounters(self._database)
+        self._meta = SqliteMeta(self._database)
 
     def prepare(self) -> None:
         sqlite_setup.prepare(self._database)
@@ -84,9 +86,10 @@ class SqliteStore:
         require_same_identity(before, after)
         with self._database.writing() as connection:
             stored = _expect(connection, before)
+            with conflict_raises(UserExistsError):
+                connection.execute(UPDATE, user_row(after))
             if stored.is_guarding_admin and not after.is_guarding_admin:
                 _require_other_admin(connection, stored)
-            connection.execute(UPDATE, user_row(after))
             if stored.email_key != after.email_key:
                 _remove_email(connection, stored)
                 _add_emails(connection, [after])
@@ -105,7 +108,7 @@ class SqliteStore:
             stored = _expect(connection, user)
             if stored.is_guarding_admin:
                 _require_other_admin(connection, stored)
-            if delete_some_records(connection, stored.id) == DELETE_STEP:
+            if delete_some_records(connection, stored.id) == STEP:
                 return False
             _remove_email(connection, stored)
             _remove_tokens(connection, stored)
@@ -129,32 +132,14 @@ class SqliteStore:
         with self._database.reading() as connection:
             return [ListedName(*row) for row in connection.execute(query, values)]
 
-    def put_record(self, record: Record, *, now: datetime) -> None:
-        self._records.put(record, now=now)
-
-    def find_record(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
-        return self._records.find(kind, record_id, now=now)
-
-    def delete_record(self, kind: str, record_id: str) -> bool:
-        return self._records.delete(kind, record_id)
-
-    def delete_records_of(self, user_id: str, kind: str | None = None) -> int:
-        return self._records.delete_of(user_id, kind)
-
     def purge(self, *, now: datetime) -> int:
-        return self._records.purge(now=now)
+        return self.records.purge(now=now) + self.counters.purge(now=now)
 
     def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
-        return self._records.adopt_key_id(key_id, known=known)
+        return self._meta.adopt_key_id(key_id, known=known)
 
     def raise_highest_cost(self, cost: int) -> int:
-        return self._records.raise_highest_cost(cost)
-
-    def find_failures(self, keys: Collection[str], *, now: datetime) -> Mapping[str, Failures]:
-        return self._failures.find(keys, now=now)
-
-    def count_failures(self, keys: Collection[str], *, now: datetime, expires_at: datetime) -> None:
-        self._failures.count(keys, now=now, expires_at=expires_at)
+        return self._meta.raise_highest_cost(cost)
 
 
 def listing(*, bounded: bool, grouped: bool) -> str:

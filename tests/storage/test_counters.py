@@ -13,8 +13,8 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from models.errors import UnavailableError
-from models.records import Record
-from models.storage import Failures, Store
+from models.records import Counted, Record
+from models.storage import Store
 from models.storage.mongo.store import MongoStore
 from tests.storage.races import PROCESSES, THREADS, Processes, counted, race
 from tests.storage.stores import NOW, Address, opened
@@ -27,76 +27,97 @@ END = NOW + SECOND
 def test_each_key_is_counted(store: Store) -> None:
     """What was never counted is not there; each call adds one to each of its keys, also to one that it repeats."""
     keys = ["a", "b", "", "$c", "d\0", "ü", "x" * 1000]
-    assert store.find_failures(keys, now=NOW) == {}
-    store.count_failures(keys, now=NOW, expires_at=END)
-    store.count_failures(["a", "ü", "a"], now=NOW, expires_at=END)
-    found = store.find_failures([*keys, "none", "\ud800", "a"], now=NOW)
-    assert found == {key: Failures(2 if key in {"a", "ü"} else 1, NOW) for key in keys}
-    assert store.find_failures(["none"], now=NOW) == {}
+    assert store.counters.find(keys, now=NOW) == {}
+    store.counters.add(keys, now=NOW, expires_at=END)
+    store.counters.add(["a", "ü", "a"], now=NOW, expires_at=END)
+    found = store.counters.find([*keys, "none", "\ud800", "a"], now=NOW)
+    assert found == {key: Counted(2 if key in {"a", "ü"} else 1, NOW) for key in keys}
+    assert store.counters.find(["none"], now=NOW) == {}
+
+
+def test_what_is_taken_is_a_number_of_its_own(store: Store) -> None:
+    """Each call gets the next number, which is what the counter then holds; when it is overdue they begin anew."""
+    assert [store.counters.take("a", now=NOW, expires_at=END) for _ in range(3)] == [1, 2, 3]
+    store.counters.add(["a"], now=NOW, expires_at=END)
+    assert store.counters.take("b", now=NOW, expires_at=END) == 1
+    assert store.counters.find(["a"], now=NOW) == {"a": Counted(4, NOW)}
+    assert store.counters.take("a", now=END, expires_at=END + SECOND) == 1
+
+
+def test_racing_takers_get_different_numbers(durable_store: Store) -> None:
+    """Eight threads that take from a counter, which is not there or is overdue at first, never get the same number."""
+    for number in range(5):
+        now = NOW + number * SECOND
+
+        def take(now: datetime = now) -> list[int]:
+            return [durable_store.counters.take("a", now=now, expires_at=now + SECOND) for _ in range(10)]
+
+        taken = [number for outcome in race([take] * THREADS) for number in outcome]
+        assert sorted(taken) == list(range(1, 10 * THREADS + 1))
 
 
 def test_hundreds_are_counted(store: Store) -> None:
     """More keys than one command takes are all counted and found."""
     keys = [f"key{number}" for number in range(250)]
-    store.count_failures(keys, now=NOW, expires_at=END)
-    assert store.find_failures(keys, now=NOW) == dict.fromkeys(keys, Failures(1, NOW))
+    store.counters.add(keys, now=NOW, expires_at=END)
+    assert store.counters.find(keys, now=NOW) == dict.fromkeys(keys, Counted(1, NOW))
 
 
 def test_a_counter_ends_at_its_moment(store: Store) -> None:
     """One millisecond before its time it is there, at its time it is not, purged or not, and is counted from zero."""
-    store.count_failures(["a"], now=NOW, expires_at=END)
-    store.count_failures(["a"], now=NOW, expires_at=END)
-    assert store.find_failures(["a"], now=END - MILLISECOND) == {"a": Failures(2, NOW)}
-    assert store.find_failures(["a"], now=END) == {}
-    store.count_failures(["a"], now=END, expires_at=END + SECOND)
-    assert store.find_failures(["a"], now=END) == {"a": Failures(1, END)}
+    store.counters.add(["a"], now=NOW, expires_at=END)
+    store.counters.add(["a"], now=NOW, expires_at=END)
+    assert store.counters.find(["a"], now=END - MILLISECOND) == {"a": Counted(2, NOW)}
+    assert store.counters.find(["a"], now=END) == {}
+    store.counters.add(["a"], now=END, expires_at=END + SECOND)
+    assert store.counters.find(["a"], now=END) == {"a": Counted(1, END)}
 
 
 def test_a_counter_in_force_goes_on(store: Store) -> None:
     """One millisecond before its time another failure is added, and the time is put off."""
-    store.count_failures(["a"], now=NOW, expires_at=END)
-    store.count_failures(["a"], now=END - MILLISECOND, expires_at=END + SECOND)
-    assert store.find_failures(["a"], now=END) == {"a": Failures(2, END - MILLISECOND)}
+    store.counters.add(["a"], now=NOW, expires_at=END)
+    store.counters.add(["a"], now=END - MILLISECOND, expires_at=END + SECOND)
+    assert store.counters.find(["a"], now=END) == {"a": Counted(2, END - MILLISECOND)}
 
 
 def test_times_go_forward_only(store: Store) -> None:
     """A replica whose clock is behind counts, and takes neither the last failure nor the end back."""
-    store.count_failures(["a"], now=NOW + MILLISECOND, expires_at=END)
-    store.count_failures(["a"], now=NOW, expires_at=END - MILLISECOND)
-    assert store.find_failures(["a"], now=END - MILLISECOND) == {"a": Failures(2, NOW + MILLISECOND)}
+    store.counters.add(["a"], now=NOW + MILLISECOND, expires_at=END)
+    store.counters.add(["a"], now=NOW, expires_at=END - MILLISECOND)
+    assert store.counters.find(["a"], now=END - MILLISECOND) == {"a": Counted(2, NOW + MILLISECOND)}
 
 
 def test_only_milliseconds_count(store: Store) -> None:
     """Stores agree on moments that they cannot keep: what is finer is dropped."""
     fine = timedelta(microseconds=999)
-    store.count_failures(["a"], now=NOW + fine, expires_at=END + fine)
-    assert store.find_failures(["a"], now=NOW) == {"a": Failures(1, NOW)}
-    assert store.find_failures(["a"], now=END) == store.find_failures(["a"], now=END + fine) == {}
+    store.counters.add(["a"], now=NOW + fine, expires_at=END + fine)
+    assert store.counters.find(["a"], now=NOW) == {"a": Counted(1, NOW)}
+    assert store.counters.find(["a"], now=END) == store.counters.find(["a"], now=END + fine) == {}
 
 
 def test_overdue_counters_are_purged(store: Store) -> None:
     """They are removed and counted together with records; the others stay."""
-    store.count_failures(["a", "b"], now=NOW, expires_at=END)
-    store.count_failures(["c"], now=NOW, expires_at=END + MILLISECOND)
-    store.put_record(Record(kind="session", id="s", expires_at=END), now=NOW)
+    store.counters.add(["a", "b"], now=NOW, expires_at=END)
+    store.counters.add(["c"], now=NOW, expires_at=END + MILLISECOND)
+    store.records.put(Record(kind="session", id="s", created_at=NOW, used_at=NOW, expires_at=END), now=NOW)
     assert store.purge(now=END - MILLISECOND) == 0
     assert store.purge(now=END) == 3
-    assert store.find_failures(["a", "b", "c"], now=NOW) == {"c": Failures(1, NOW)}
+    assert store.counters.find(["a", "b", "c"], now=NOW) == {"c": Counted(1, NOW)}
 
 
 def test_a_purge_goes_on_past_its_first_step(store: Store) -> None:
     """More counters than one step removes are all removed by one call."""
     for first in range(0, 1001, 100):
         keys = [str(number) for number in range(first, min(first + 100, 1001))]
-        store.count_failures(keys, now=NOW, expires_at=END)
+        store.counters.add(keys, now=NOW, expires_at=END)
     assert store.purge(now=END) == 1001
 
 
 def test_what_cannot_be_stored_is_not_counted(durable_store: Store) -> None:
     """A lone surrogate raises ValueError, and no key of the call is counted."""
     with pytest.raises(ValueError, match="no store can hold"):
-        durable_store.count_failures(["a", "\ud800"], now=NOW, expires_at=END)
-    assert durable_store.find_failures(["a"], now=NOW) == {}
+        durable_store.counters.add(["a", "\ud800"], now=NOW, expires_at=END)
+    assert durable_store.counters.find(["a"], now=NOW) == {}
 
 
 KEYS = [f"key{number}" for number in range(5)]
@@ -109,7 +130,7 @@ def count_some(store: Store, number: int) -> list[str]:
     done: list[str] = []
     for _ in range(ROUNDS):
         keys = chance.sample(KEYS, 3)
-        store.count_failures(keys, now=NOW, expires_at=END)
+        store.counters.add(keys, now=NOW, expires_at=END)
         done += keys
     return done
 
@@ -128,16 +149,16 @@ def test_no_process_loses_a_failure(address: Address, durable_store: Store, raci
 
 
 def sums(store: Store) -> dict[str, int]:
-    return {key: found.count for key, found in store.find_failures(KEYS, now=NOW).items()}
+    return {key: found.count for key, found in store.counters.find(KEYS, now=NOW).items()}
 
 
 def test_of_many_who_begin_or_begin_anew_none_is_lost(durable_store: Store) -> None:
     """Eight threads that count one key at once, where there is none or an overdue one, make eight."""
     for number in range(10):
         now = NOW + number * SECOND
-        count = partial(durable_store.count_failures, ["a", "b"], now=now, expires_at=now + SECOND)
+        count = partial(durable_store.counters.add, ["a", "b"], now=now, expires_at=now + SECOND)
         assert counted(race([count] * THREADS)) == {None: THREADS}
-        assert durable_store.find_failures(["a", "b"], now=now) == dict.fromkeys(["a", "b"], Failures(THREADS, now))
+        assert durable_store.counters.find(["a", "b"], now=now) == dict.fromkeys(["a", "b"], Counted(THREADS, now))
 
 
 def test_a_lost_upsert_is_made_again(
@@ -157,8 +178,8 @@ def test_a_lost_upsert_is_made_again(
         return bulk_write(self, requests, **options)
 
     monkeypatch.setattr(Collection, "bulk_write", lose_once)
-    store.count_failures(["a", "b", "c"], now=NOW, expires_at=END)
-    assert store.find_failures(["a", "b", "c"], now=NOW) == dict.fromkeys(["a", "b", "c"], Failures(1, NOW))
+    store.counters.add(["a", "b", "c"], now=NOW, expires_at=END)
+    assert store.counters.find(["a", "b", "c"], now=NOW) == dict.fromkeys(["a", "b", "c"], Counted(1, NOW))
 
 
 def test_a_counter_of_another_make_is_unavailable(
@@ -169,7 +190,7 @@ def test_a_counter_of_another_make_is_unavailable(
     with MongoClient[dict[str, Any]](mongod_address.place) as client:
         client[mongod_address.database]["failures"].insert_one({"_id": "a", "n": "x", "last": NOW, "expires_at": END})
     with pytest.raises(UnavailableError, match=r"BulkWriteError 65$"):
-        store.count_failures(["a"], now=NOW, expires_at=END)
+        store.counters.add(["a"], now=NOW, expires_at=END)
 
 
 def test_counters_expire_by_themselves(mongod_address: Address, open_prepared: Callable[[Address], Store]) -> None:
@@ -179,15 +200,15 @@ def test_counters_expire_by_themselves(mongod_address: Address, open_prepared: C
         failures = client[mongod_address.database]["failures"]
         assert failures.index_information()["expiry"]["expireAfterSeconds"] == 0
         failures.insert_one({"_id": "a", "n": 0, "last": NOW, "expires_at": END})
-    assert store.find_failures(["a"], now=NOW) == {}
+    assert store.counters.find(["a"], now=NOW) == {}
 
 
 def test_counting_sweeps(sqlite_address: Address, path: Path, open_prepared: Callable[[Address], Store]) -> None:
     """Each count on SQLite removes some counters that are overdue, so that none stays where nobody purges."""
     store = open_prepared(sqlite_address)
-    store.count_failures([f"old{number}" for number in range(30)], now=NOW, expires_at=END)
+    store.counters.add([f"old{number}" for number in range(30)], now=NOW, expires_at=END)
     for number, left in enumerate([11, 2, 3]):
-        store.count_failures([f"new{number}"], now=END, expires_at=END + SECOND)
+        store.counters.add([f"new{number}"], now=END, expires_at=END + SECOND)
         with opened(path) as connection:
             assert connection.execute("SELECT count(*) FROM failures").fetchone() == (left,)
 
@@ -195,8 +216,8 @@ def test_counting_sweeps(sqlite_address: Address, path: Path, open_prepared: Cal
 def test_long_times_are_kept(store: Store) -> None:
     """Moments of any year are what they were."""
     late = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
-    store.count_failures(["a"], now=late - MILLISECOND, expires_at=late)
-    assert store.find_failures(["a"], now=late - MILLISECOND) == {"a": Failures(1, late - MILLISECOND)}
+    store.counters.add(["a"], now=late - MILLISECOND, expires_at=late)
+    assert store.counters.find(["a"], now=late - MILLISECOND) == {"a": Counted(1, late - MILLISECOND)}
 
 
 def test_the_highest_cost_is_recorded(store: Store) -> None:

@@ -1,0 +1,132 @@
+"""One table: from what went wrong to a status, a sentence and headers, which each surface puts into its own shape."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from api.logs import Rarely
+from models import errors
+
+logger = logging.getLogger(__name__)
+_unavailable = Rarely(logger)
+
+
+class MissingParametersError(errors.DoormanError):
+    """The body holds no parameters: it is empty, no JSON, or no object; ``detail`` says which, if it is not plain."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ForeignOriginError(errors.DoormanError):
+    """A page of an origin that is not allowed asked a browser to send this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told, whatever the shape."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Shape = Callable[[Refusal], Response]
+Answers = Mapping[type[errors.DoormanError], Callable[[Any], Response]]
+
+
+def _wait(status: int, detail: str, seconds: int) -> Refusal:
+    return Refusal(status, detail, {"Retry-After": str(seconds)})
+
+
+def _told_unavailable(error: errors.UnavailableError) -> Refusal:
+    _unavailable.warning(f"Answered 503: {error}")
+    return _wait(503, "The service cannot answer now; try again.", error.retry_after)
+
+
+def _told_corrupt(error: errors.CorruptRecordError) -> Refusal:
+    logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
+    return Refusal(500, "What is stored for this user cannot be read; the log names it.")
+
+
+def _told_rules(error: errors.InvalidParametersError) -> Refusal:
+    return Refusal(400, " ".join(f"{name}: {' '.join(rules)}" for name, rules in error.fields.items()))
+
+
+REFUSALS: Mapping[type[errors.DoormanError], Callable[[Any], Refusal]] = {
+    MissingParametersError: lambda error: Refusal(400, error.detail or "The body holds no parameters."),
+    ForeignOriginError: lambda _: Refusal(
+        403, "The Origin of this request is foreign; ALLOWED_ORIGINS names the origins whose pages may send it."
+    ),
+    errors.InvalidParametersError: _told_rules,
+    errors.NotAuthenticatedError: lambda _: Refusal(401, "Valid credentials are needed."),
+    errors.UnknownUserError: lambda _: Refusal(401, "Valid credentials are needed."),
+    errors.TooManyAttemptsError: lambda error: _wait(
+        429, "Logins from here have failed; wait before the next one.", error.retry_after
+    ),
+    errors.RegistrationClosedError: lambda _: Refusal(
+        403, "Registration is closed here: admins make the accounts, and give the names."
+    ),
+    errors.TooManyRegistrationsError: lambda error: _wait(
+        429, "Too many have registered from here; wait before the next one.", error.retry_after
+    ),
+    errors.AccessDeniedError: lambda _: Refusal(403, "This user may not do this."),
+    errors.UserExistsError: lambda _: Refusal(409, "A user of this name exists."),
+    errors.UserNotFoundError: lambda _: Refusal(404, "There is no such user."),
+    errors.SessionNotFoundError: lambda _: Refusal(404, "The user has no session of this id."),
+    errors.PreconditionFailedError: lambda _: Refusal(412, "The user is not in the state that If-Match names."),
+    errors.LastAdminError: lambda _: Refusal(
+        409, "This is the last enabled admin: it can be neither deleted, demoted nor disabled."
+    ),
+    errors.UnavailableError: _told_unavailable,
+    errors.CorruptRecordError: _told_corrupt,
+}
+
+_DETAILS = {
+    404: "Nothing is here.",
+    405: "This method does not work here; Allow names those that do.",
+    413: "The body may have at most 64 KiB.",
+    415: "The body must be JSON: Content-Type application/json, in UTF-8, or none.",
+}
+
+
+def _told_http_error(error: HTTPException) -> Refusal:
+    status = error.code or 500
+    allow = getattr(error, "valid_methods", None)
+    headers = {"Allow": ", ".join(sorted(allow))} if allow else {}
+    return Refusal(status, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase), headers)
+
+
+def _told_crash(error: Exception) -> Refusal:
+    # The path has no query here, and neither headers nor body: those carry credentials.
+    logger.error("%s %r failed", request.method, request.path, exc_info=error)
+    return Refusal(500, "Something went wrong here; it was logged.")
+
+
+def register_refusals(surface: Flask | Blueprint, shape: Shape, own: Answers | None = None) -> None:
+    """Let every error that leaves a view of the surface become an answer: ``own`` ones, and others in its shape."""
+
+    def told(tell: Callable[[Any], Refusal]) -> Callable[[Any], Response]:
+        def answer(error: Exception) -> Response:
+            refusal = tell(error)
+            response = shape(refusal)
+            response.status_code = refusal.status
+            response.headers.update(refusal.headers)
+            return response
+
+        return answer
+
+    own = own or {}
+    for kind, answer in own.items():
+        surface.register_error_handler(kind, answer)
+    for kind in REFUSALS.keys() - own.keys():
+        nearest = next((own[ancestor] for ancestor in kind.__mro__ if ancestor in own), None)
+        surface.register_error_handler(kind, nearest or told(REFUSALS[kind]))
+    surface.register_error_handler(HTTPException, told(_told_http_error))
+    surface.register_error_handler(Exception, told(_told_crash))

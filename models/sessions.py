@@ -1,0 +1,203 @@
+"""Sessions: random ids that stand for a login, until they expire or are revoked (OWASP Session Management)."""
+
+import re
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models.clients import Client
+from models.credentials import Caller
+from models.errors import NotAuthenticatedError, SessionNotFoundError
+from models.lookups import Lookups
+from models.records import Record, Use
+from models.secret import Secret
+from models.secret_key import KeyRing
+from models.storage import Store
+from models.user import User
+from models.uses import Uses
+
+MOST_SESSIONS = 100  # of one kind a user; the one that began first goes first
+_NOTED_EVERY = timedelta(minutes=1)
+_SHOWN_LENGTH = 24  # hex digits of the digest: an id to name a session by, which opens nothing
+_LONGEST_USER_AGENT = 200
+
+
+class SessionKind:
+    """What the secret ids of one kind of session look like. Its name is the kind of their records."""
+
+    def __init__(self, name: str, alphabet: str, length: int) -> None:
+        self.name = name
+        self._alphabet = alphabet
+        self._length = length
+        self._form = re.compile(f"[{alphabet}]{{{length}}}")
+
+    def new_id(self) -> Secret:
+        return Secret("".join(secrets.choice(self._alphabet) for _ in range(self._length)))
+
+    def has_form(self, presented: Secret) -> bool:
+        return self._form.fullmatch(presented.reveal()) is not None
+
+
+SESSION = SessionKind("session", string.ascii_lowercase + string.digits, 15)  # 77 bits
+USER_KEY = SessionKind("user_key", "0123456789abcdef", 40)  # 160 bits
+KINDS = (SESSION, USER_KEY)
+_NAMES = [kind.name for kind in KINDS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long a session lasts after it was last used, and after it began at the most."""
+
+    idle: timedelta
+    absolute: timedelta
+
+    def end(self, created_at: datetime, used_at: datetime) -> datetime:
+        return min(used_at + self.idle, created_at + self.absolute)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session as its user and admins see it. Times are UTC; ``used_at`` is exact to a minute."""
+
+    id: str  # 24 hex digits: names the session, and opens nothing
+    kind: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    address: str  # of the client at the login; of an IPv6 one, its /64
+    user_agent: str  # what the client called itself then
+
+
+class Sessions:
+    """The sessions of one store.
+
+    A session is kept under a digest of its id, and bound to its user's epoch (``User.epoch``): whatever ends an epoch
+    ends it, at the next request on every replica, also one that is begun by a login from before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lookups: Lookups,
+        keys: KeyRing,
+        *,
+        clock: Callable[[], datetime],
+        lifetimes: Lifetimes,
+        uses: Uses,
+    ) -> None:
+        self._records = store.records
+        self._lookups = lookups
+        self._keys = keys
+        self._clock = clock
+        self._lifetimes = lifetimes
+        self._uses = uses
+
+    def begin(self, caller: Caller, kind: SessionKind, user_agent: str = "") -> tuple[Secret, Session]:
+        """Begin a session for a caller who has just logged in; return its secret id, the only time that it is shown."""
+        secret, now = kind.new_id(), self._clock()
+        record = Record(
+            kind=kind.name,
+            id=self._keys.current.session_digest(kind.name, secret),
+            created_at=now,
+            used_at=now,
+            expires_at=self._lifetimes.end(now, now),
+            user_id=caller.user.id,
+            epoch=caller.user.epoch,
+            data={
+                "address": caller.client.address.removesuffix("/32"),
+                "user_agent": _printable(user_agent)[:_LONGEST_USER_AGENT],
+            },
+        )
+        self._records.put(record, now=now, most=MOST_SESSIONS)
+        return secret, _session(record)
+
+    def resume(self, kind: SessionKind, presented: Secret, client: Client) -> Caller:
+        """Return whose session ``presented`` is the id of. Raises ``NotAuthenticatedError``."""
+        record = self._find(kind, presented)
+        user = self._lookups.by_id(record.user_id) if record and record.user_id else None
+        if record is None or user is None or user.disabled or user.epoch != record.epoch:
+            raise NotAuthenticatedError
+        self._note_use(record)
+        return Caller(user, client, session=(record.kind, record.id))
+
+    def end(self, caller: Caller) -> bool:
+        """End the session that the caller came by; return whether it had not ended yet."""
+        return caller.session is not None and self._records.delete(*caller.session)
+
+    def of(self, user: User) -> list[Session]:
+        """Return the sessions that open ``user``, the one that began last first."""
+        return [_session(record) for record in self._in_force(user)]
+
+    def find(self, user: User, session_id: str) -> Session:
+        """Return one of the user's sessions. Raises ``SessionNotFoundError``."""
+        return _session(self._named(user, session_id))
+
+    def revoke(self, user: User, session_id: str) -> None:
+        """End one of the user's sessions. Raises ``SessionNotFoundError``."""
+        record = self._named(user, session_id)
+        if not self._records.delete(record.kind, record.id):
+            raise SessionNotFoundError
+
+    def revoke_all(self, user: User, but: str | None = None) -> int:
+        """End the user's sessions, all or all ``but`` one; return how many. Raises ``SessionNotFoundError``."""
+        if but is None:
+            ended = len(self._in_force(user))
+            for kind in KINDS:
+                self._records.delete_of(user.id, kind.name)
+            return ended
+        self._named(user, but)
+        others = [record for record in self._in_force(user) if _shown_id(record) != but]
+        return sum(self._records.delete(record.kind, record.id) for record in others)
+
+    def _find(self, kind: SessionKind, presented: Secret) -> Record | None:
+        if not kind.has_form(presented):
+            return None
+        now = self._clock()
+        digests = (key.session_digest(kind.name, presented) for key in self._keys.keys)
+        found = (self._records.find(kind.name, digest, now=now) for digest in digests)
+        return next(filter(None, found), None)
+
+    def _in_force(self, user: User) -> list[Record]:
+        records = self._records.of_user(user.id, _NAMES, now=self._clock())
+        return [record for record in records if record.epoch == user.epoch]
+
+    def _named(self, user: User, session_id: str) -> Record:
+        for record in self._in_force(user):
+            if _shown_id(record) == session_id:
+                return record
+        raise SessionNotFoundError
+
+    def _note_use(self, record: Record) -> None:
+        now = self._clock()
+        if now - record.used_at >= _NOTED_EVERY:
+            self._uses.note(
+                Use(
+                    kind=record.kind,
+                    id=record.id,
+                    used_at=now,
+                    unless_after=now - _NOTED_EVERY,
+                    expires_at=self._lifetimes.end(record.created_at, now),
+                )
+            )
+
+
+def _shown_id(record: Record) -> str:
+    return record.id[:_SHOWN_LENGTH]
+
+
+def _session(record: Record) -> Session:
+    return Session(
+        id=_shown_id(record),
+        kind=record.kind,
+        created_at=record.created_at,
+        used_at=record.used_at,
+        expires_at=record.expires_at,
+        address=str(record.data.get("address", "")),
+        user_agent=str(record.data.get("user_agent", "")),
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -1,0 +1,32 @@
+"""The key's id and the highest cost in SQLite."""
+
+from collections.abc import Collection, Sequence
+
+from models.storage.sqlite.database import Database
+
+HIGHEST_COST = "SELECT value FROM meta WHERE key = 'highest_cost'"
+
+
+class SqliteMeta:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+        with self._database.writing() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
+            if row is not None and row[0] != key_id and row[0] not in known:
+                return False
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('key_id', ?)", (key_id,))
+            return True
+
+    def raise_highest_cost(self, cost: int) -> int:
+        if (highest := _highest_cost(self._database.rows(HIGHEST_COST))) >= cost:
+            return highest
+        with self._database.writing() as connection:
+            highest = max(cost, _highest_cost(connection.execute(HIGHEST_COST).fetchall()))
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('highest_cost', ?)", (str(highest),))
+            return highest
+
+
+def _highest_cost(rows: Sequence[Sequence[str]]) -> int:
+    return int(rows[0][0]) if rows else 0
