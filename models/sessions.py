@@ -111,7 +111,7 @@ class Sessions:
             },
         )
         self._records.put(record, now=now, most=MOST_SESSIONS)
-        return secret, _session(record)
+        return secret, self._session(record)
 
     def resume(self, kind: SessionKind, presented: Secret, client: Client) -> Caller:
         """Return whose session ``presented`` is the id of. Raises ``NotAuthenticatedError``."""
@@ -128,11 +128,11 @@ class Sessions:
 
     def of(self, user: User) -> list[Session]:
         """Return the sessions that open ``user``, the one that began last first."""
-        return [_session(record) for record in self._in_force(user)]
+        return [self._session(record) for record in self._in_force(user)]
 
     def find(self, user: User, session_id: str) -> Session:
         """Return one of the user's sessions. Raises ``SessionNotFoundError``."""
-        return _session(self._named(user, session_id))
+        return self._session(self._named(user, session_id))
 
     def revoke(self, user: User, session_id: str) -> None:
         """End one of the user's sessions. Raises ``SessionNotFoundError``."""
@@ -157,17 +157,22 @@ class Sessions:
         now = self._clock()
         digests = (key.session_digest(kind.name, presented) for key in self._keys.keys)
         found = (self._records.find(kind.name, digest, now=now) for digest in digests)
-        return next(filter(None, found), None)
+        return next((record for record in found if record and self._end(record) > now), None)
 
     def _in_force(self, user: User) -> list[Record]:
-        records = self._records.of_user(user.id, _NAMES, now=self._clock())
-        return [record for record in records if record.epoch == user.epoch]
+        now = self._clock()
+        records = self._records.of_user(user.id, _NAMES, now=now)
+        return [record for record in records if record.epoch == user.epoch and self._end(record) > now]
 
     def _named(self, user: User, session_id: str) -> Record:
         for record in self._in_force(user):
             if _shown_id(record) == session_id:
                 return record
         raise SessionNotFoundError
+
+    def _end(self, record: Record) -> datetime:
+        """Return when the session ends by the settings, which may have become stricter since it was written."""
+        return min(record.expires_at, self._lifetimes.end(record.created_at, record.used_at))
 
     def _note_use(self, record: Record) -> None:
         now = self._clock()
@@ -182,21 +187,20 @@ class Sessions:
                 )
             )
 
+    def _session(self, record: Record) -> Session:
+        return Session(
+            id=_shown_id(record),
+            kind=record.kind,
+            created_at=record.created_at,
+            used_at=record.used_at,
+            expires_at=self._end(record),
+            address=str(record.data.get("address", "")),
+            user_agent=str(record.data.get("user_agent", "")),
+        )
+
 
 def _shown_id(record: Record) -> str:
     return record.id[:_SHOWN_LENGTH]
-
-
-def _session(record: Record) -> Session:
-    return Session(
-        id=_shown_id(record),
-        kind=record.kind,
-        created_at=record.created_at,
-        used_at=record.used_at,
-        expires_at=record.expires_at,
-        address=str(record.data.get("address", "")),
-        user_agent=str(record.data.get("user_agent", "")),
-    )
 
 
 def _printable(text: str) -> str:

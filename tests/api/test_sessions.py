@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -169,6 +169,17 @@ def test_lifetimes_are_settings(open_api: Callable[..., Api], clock: Clock) -> N
     assert is_open(api, session_id)
     clock.advance(MINUTE)
     assert not is_open(api, session_id)
+
+
+def test_stricter_lifetimes_hold_for_what_is_there(open_api: Callable[..., Api], api: Api, clock: Clock) -> None:
+    """A session that began under longer ones ends, and is shown to end, by those that are set now."""
+    session_id = log_in(api)
+    strict = open_api(SESSION_IDLE_DAYS="2")
+    [session] = listed(strict)
+    assert datetime.fromisoformat(session["expires_at"]) == clock.now + timedelta(days=2)
+    clock.advance(2 * DAY)
+    assert not is_open(strict, session_id)
+    assert listed(strict) == []
 
 
 def test_sessions_are_listed(api: Api, clock: Clock) -> None:
