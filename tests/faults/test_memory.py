@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bench.lists import FEW, load, peak_memory, stream
 from tests.databases import ADMIN, Environment
 from tests.running import running
+
+pytestmark = pytest.mark.alone
 
 MANY = 100_000
 ALLOWED = 10_000_000

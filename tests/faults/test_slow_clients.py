@@ -15,6 +15,8 @@ from api.serving import HEADER_SECONDS, STALL_SECONDS, STOP_SECONDS
 from tests.api.small_app import until
 from tests.api.small_servers import Running, read_to_end, running
 
+pytestmark = pytest.mark.alone
+
 # Generous, since other work may share the machine: without protection these requests would never be answered.
 BOUND_SECONDS = 2.0
 # What a stream that no one reads may cost: four pieces in the server's queue, its buffer, a chunk of the generator.

@@ -53,7 +53,7 @@ class Request(Thread):
             with self._turn():
                 self.hashing.set()
                 self.settled.set()
-                assert self._release.wait(PATIENCE)
+                self._release.wait(PATIENCE)  # or until the test is long over
         except UnavailableError as error:
             self.error = error
         self.ended.set()

@@ -1,5 +1,7 @@
 """Hashing: what a check costs, and what it lets pass."""
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ ROUNDS = 6
         ("no hash at all", "a password"),
         ("", "a password"),
     ],
+    ids=count(),
 )
 def test_every_refusal_costs_the_same(spent: list[int], stored: str | None, presented: str) -> None:
     """Whatever there is to check against, a refusal costs 2^rounds in all."""
@@ -51,6 +54,7 @@ ENDLESS = "$2b$31$" + "." * 53
         "$2b$00$" + "." * 53,
         "\ud800",
     ],
+    ids=count(),
 )
 def test_a_refusal_costs_as_much_as_the_dearest_hash_there_is(spent: list[int], stored: str | None) -> None:
     """Where some hashes are dearer than new ones, every refusal costs as much as one of those, and none costs hours."""
