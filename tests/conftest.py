@@ -1,3 +1,3 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.mongod", "tests.databases", "tests.running", "tests.bcrypt_costs"]
+pytest_plugins = ["tests.mongod", "tests.databases", "tests.running", "tests.bcrypt_costs", "tests.api.cores"]

@@ -1,8 +1,10 @@
-"""Applications over cores with a clock or a gate of the test's own."""
+"""Applications over cores with a clock or a gate of the test's own, and fixtures for those whose clock stands."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+
+import pytest
 
 from api.settings import Settings
 from app import create_app, create_core, open_store
@@ -50,3 +52,18 @@ def opened_api(
         yield Api(create_app(settings, core))
     finally:
         core.close()
+
+
+Open = Callable[..., Api]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def open_api(environment: Environment, clock: Clock) -> Iterator[Open]:
+    """Open applications over one store and one clock, each with settings of its own: replicas of one another."""
+    with ExitStack() as ends:
+        yield lambda **more: ends.enter_context(opened_api(environment | more, clock=clock))

@@ -1,7 +1,5 @@
 """The limits on failed logins, as clients meet them: by address and user name, and by address. The clock stands."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +8,12 @@ from werkzeug.test import TestResponse
 
 from models.login_limiter import FREE_FAILURES_OF_ADDRESS
 from tests.api.conftest import PASSWORD, Api, Credential
-from tests.api.cores import Clock, opened_api
+from tests.api.cores import Clock, Open
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment, dump
 
 HERE, THERE = "203.0.113.1", "203.0.113.2"
 WRONG = "not the password"
 TOKEN = "a-token-of-alice-1"
-
-Open = Callable[..., Api]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def open_api(environment: Environment, clock: Clock) -> Iterator[Open]:
-    """Open applications over one store and one clock, each with settings of its own; each remembers for itself."""
-    with ExitStack() as ends:
-        yield lambda **more: ends.enter_context(opened_api(environment | more, clock=clock))
 
 
 @pytest.fixture

@@ -1,31 +1,17 @@
 """Who may make an account: ``REGISTRATION``, the limit by address, and ``SURFACES``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.api.conftest import PASSWORD, Api
-from tests.api.cores import Clock, opened_api
+from tests.api.cores import Clock, Open
 from tests.databases import ADMIN_TOKEN, Environment
 
 HERE, THERE = "203.0.113.1", "203.0.113.2"
-
-Open = Callable[..., Api]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def open_api(environment: Environment, clock: Clock) -> Iterator[Open]:
-    with ExitStack() as ends:
-        yield lambda **more: ends.enter_context(opened_api(environment | more, clock=clock))
 
 
 def register(api: Api, name: str, address: str = HERE, **rest: Any) -> TestResponse:

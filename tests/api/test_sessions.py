@@ -1,7 +1,6 @@
 """Sessions over every surface: how long they last, what ends them, and who sees them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from models.secret import Secret
 from models.secret_key import SecretKey
 from models.sessions import SESSION, USER_KEY
 from tests.api.conftest import PASSWORD, USERS, Api
-from tests.api.cores import Clock, opened_api
+from tests.api.cores import Clock, Open
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment, dump
 
 MINUTE, DAY = 60.0, 86_400.0
@@ -22,19 +21,7 @@ BROWSER = {"User-Agent": "Browser/1.0"}
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def open_api(environment: Environment, clock: Clock) -> Iterator[Callable[..., Api]]:
-    """Open applications over one store and one clock: replicas of one another."""
-    with ExitStack() as ends:
-        yield lambda **more: ends.enter_context(opened_api(environment | more, clock=clock))
-
-
-@pytest.fixture
-def api(open_api: Callable[..., Api]) -> Api:
+def api(open_api: Open) -> Api:
     api = open_api()
     api.add("joe")
     return api
@@ -101,7 +88,7 @@ CHANGES: dict[str, Callable[[Api], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_ends_every_session_on_every_replica(open_api: Callable[..., Api], api: Api, change: str) -> None:
+def test_a_change_ends_every_session_on_every_replica(open_api: Open, api: Api, change: str) -> None:
     """A new password, a deletion and a disabling on any surface end those of all, at the next request anywhere."""
     replica = open_api()
     api.add("ann")
@@ -157,7 +144,7 @@ def test_a_session_ends_however_much_it_is_used(api: Api, clock: Clock) -> None:
     assert not is_open(api, session_id)
 
 
-def test_lifetimes_are_settings(open_api: Callable[..., Api], clock: Clock) -> None:
+def test_lifetimes_are_settings(open_api: Open, clock: Clock) -> None:
     """Of the two, the earlier end is it."""
     api = open_api(SESSION_IDLE_DAYS="2", SESSION_MAX_DAYS="3")
     api.add("joe")
@@ -171,7 +158,7 @@ def test_lifetimes_are_settings(open_api: Callable[..., Api], clock: Clock) -> N
     assert not is_open(api, session_id)
 
 
-def test_stricter_lifetimes_hold_for_what_is_there(open_api: Callable[..., Api], api: Api, clock: Clock) -> None:
+def test_stricter_lifetimes_hold_for_what_is_there(open_api: Open, api: Api, clock: Clock) -> None:
     """A session that began under longer ones ends, and is shown to end, by those that are set now."""
     session_id = log_in(api)
     strict = open_api(SESSION_IDLE_DAYS="2")
@@ -219,7 +206,7 @@ def test_a_user_agent_is_kept_short_and_plain(api: Api) -> None:
     assert len(session["user_agent"]) == 200
 
 
-def test_one_session_is_revoked(open_api: Callable[..., Api], api: Api, clock: Clock) -> None:
+def test_one_session_is_revoked(open_api: Open, api: Api, clock: Clock) -> None:
     """On every replica, and once; the others go on."""
     first = log_in(api)
     clock.advance(1)

@@ -8,6 +8,7 @@ from api.settings import Settings
 from app import open_store
 from models.storage import Store
 from tests.databases import Environment
+from tests.unit.watched import Clock, Watched
 
 
 @pytest.fixture
@@ -17,3 +18,13 @@ def store(environment: Environment) -> Iterator[Store]:
     opened.prepare()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def watched(store: Store) -> Watched:
+    return Watched(store)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

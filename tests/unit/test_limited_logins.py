@@ -26,16 +26,6 @@ RIGHT, WRONG = Secret("the right password"), Secret("a wrong password")
 
 
 @pytest.fixture
-def watched(store: Store) -> Watched:
-    return Watched(store)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def core(watched: Watched, clock: Clock) -> Core:
     """A core in which alice has the right password."""
     hasher = Hasher(4)

@@ -22,18 +22,8 @@ KEYS = KeyRing(Secret(SECRET_KEY))
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def limiter(store: Store, clock: Clock) -> LoginLimiter:
     return LoginLimiter(store, KEYS, clock)
-
-
-@pytest.fixture
-def watched(store: Store) -> Watched:
-    return Watched(store)
 
 
 def wait_of(limiter: LoginLimiter, client: Client = HERE, name: str | None = "alice") -> int:

@@ -34,16 +34,6 @@ Build = Callable[[KeyRing], Core]
 
 
 @pytest.fixture
-def watched(store: Store) -> Watched:
-    return Watched(store)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def build(watched: Watched, clock: Clock) -> Iterator[Build]:
     cores: list[Core] = []
 
