@@ -18,7 +18,7 @@ from models.secret import Secret
 from models.sessions import SESSION, Session
 
 COOKIE = "session"
-_MOST_COOKIES = 5
+_MOST_COOKIES = 50
 _USER_NAME = re.compile(r"[a-zA-Z0-9_]{3,40}")
 
 
@@ -58,7 +58,7 @@ class Classic:
         user_name, password = load_credentials(parse_object(request.get_data()))
         caller = self._core.authenticator.password(user_name, password, self._client())
         secret, session = self._core.sessions.begin(caller, SESSION, request.user_agent.string)
-        with suppress(errors.UnavailableError):  # or else this login would be lost, and its session not
+        with suppress(errors.DoormanError):  # or else this login would be lost, and its session not
             self._end(*request.cookies.getlist(COOKIE))  # its place is taken: nobody could end it any more
         answer = jsonify(id=secret.reveal(), username=caller.user.user_name, created=iso_time(session.created_at))
         self._set_cookie(answer, secret, session)
@@ -77,10 +77,13 @@ class Classic:
 
     def _end(self, *session_ids: str) -> bool:
         """End the sessions, and tell whether there was one. Another site of the domain may have added cookies."""
+        named = {Secret(session_id) for session_id in session_ids if SESSION.has_form(Secret(session_id))}
+        if len(named) > _MOST_COOKIES:
+            return False
         ended = 0
-        for session_id in session_ids[:_MOST_COOKIES]:
+        for session_id in named:
             with suppress(errors.NotAuthenticatedError):
-                caller = self._core.sessions.resume(SESSION, Secret(session_id), self._client())
+                caller = self._core.sessions.resume(SESSION, session_id, self._client())
                 ended += self._core.sessions.end(caller)
         return ended > 0
 

@@ -3,8 +3,9 @@
 from flask import Blueprint, Response, jsonify
 
 from api.auth import HeaderAuth
+from api.queries import query
 from api.schemas import SESSIONS_QUERY, dump_session
-from api.v2_requests import enter, named_oauth, query
+from api.v2_requests import enter, named_oauth
 from models.core import Core
 from models.permissions import Action
 from models.user import User

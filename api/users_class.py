@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, request
 
 from api.answers import json_answer
 from api.json_body import parse_object, read_members
 from api.proxies import TrustedProxies
+from api.queries import query
 from api.refusals import Answers, MissingParametersError, Refusal
 from api.routes import add_route, make_surface
 from api.schemas import (
@@ -17,7 +18,6 @@ from api.schemas import (
     iso_time,
     load_changed_credentials,
     load_credentials,
-    load_query,
 )
 from models import errors
 from models.account_rules import B64TOKEN
@@ -64,13 +64,13 @@ class UsersClass:
     def list_users(self) -> Response:
         """List users by name, in pages, or those that ``query`` asks for by their ids or names."""
         self._admin()
-        asked = load_query(USERS_CLASS_QUERY, request.args.to_dict(flat=False))
+        asked = query(USERS_CLASS_QUERY)
         if conditions := _conditions(asked["query"] or ""):
             found = self._core.listing.users_among(ids=conditions.get("id"), user_names=conditions.get("username"))
             return json_answer(200, {"next": None, "prev": None, "objects": [_shown(user) for user in found]})
         users, next_after = self._core.listing.users(NameFilter(after=asked["after"]), asked["page_size"])
         following = urlencode({"page_size": asked["page_size"], "after": next_after})
-        following_page = None if next_after is None else f"{request.path}?{following}"
+        following_page = None if next_after is None else f"{quote(request.path)}?{following}"
         return json_answer(200, {"next": following_page, "prev": None, "objects": [_shown(user) for user in users]})
 
     def create_user(self) -> Response:

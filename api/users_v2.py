@@ -10,8 +10,9 @@ from flask import Blueprint, Response, jsonify, request
 from api.auth import HeaderAuth
 from api.foresight import foreseen
 from api.json_body import read_object
+from api.queries import query
 from api.schemas import LIST_QUERY, dump_user, load_user_fields
-from api.v2_requests import enter, named_oauth, query
+from api.v2_requests import enter, named_oauth
 from models import permissions
 from models.accounts import Precondition
 from models.core import Core

@@ -1,14 +1,13 @@
 """What a request to the v2 surface asks for, and whether its caller may."""
 
 from contextlib import suppress
-from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from flask import request
 from marshmallow import Schema
 
 from api.auth import HeaderAuth
-from api.schemas import USER_QUERY, load_query
+from api.queries import query
+from api.schemas import USER_QUERY
 from models import permissions
 from models.credentials import Caller
 from models.errors import InvalidParametersError
@@ -33,12 +32,3 @@ def named_oauth(schema: Schema = USER_QUERY) -> OAuth:
         return 0
     oauth: OAuth = query(schema)["oauth"]
     return oauth
-
-
-def query(schema: Schema) -> dict[str, Any]:
-    """Return the checked query. Raises ``InvalidParametersError``; werkzeug would keep what is no UTF-8 as it is."""
-    try:
-        unquote_to_bytes(request.query_string).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidParametersError({"query": ["It must be UTF-8."]}) from error
-    return load_query(schema, request.args.to_dict(flat=False))

@@ -19,7 +19,8 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 # Header names come from clients, so the memory of their translations is bounded.
 _REMEMBERED_NAMES = 512
 _environ_names: dict[bytes, str] = {b"content-type": "CONTENT_TYPE"}
-_NOT_PASSED_ON = frozenset((b"content-length", b"transfer-encoding"))
+# What is about the connection is no business of the application, which might take a request for a handshake.
+_NOT_PASSED_ON = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
 
 logger = logging.getLogger(__name__)
 

@@ -107,17 +107,15 @@ class AccountRules:
         ``asker`` waits for its turn to hash. Raises ``UnavailableError``.
         """
         columns = dict(checked.columns)
-        if checked.password is not None:
-            columns["password_hash"] = self._hash(checked.password, asker)
-        if checked.token is not None:
-            columns["token_hash"] = self._hash(checked.token, asker)
-            columns["token_digests"] = self._keys.token_digests(checked.token)
+        if checked.password is None and checked.token is None:
+            return columns
+        with self._gate.change(asker) if isinstance(asker, str) else self._gate.login(asker.network):
+            if checked.password is not None:
+                columns["password_hash"] = self._hasher.hash(checked.password)
+            if checked.token is not None:
+                columns["token_hash"] = self._hasher.hash(checked.token)
+                columns["token_digests"] = self._keys.token_digests(checked.token)
         return columns
-
-    def _hash(self, secret: Secret, asker: Asker) -> str:
-        turn = self._gate.change(asker) if isinstance(asker, str) else self._gate.login(asker.network)
-        with turn:
-            return self._hasher.hash(secret)
 
 
 def new_token() -> Secret:

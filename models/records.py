@@ -10,7 +10,7 @@ class Record:
     """One expiring record, found by ``(kind, id)``. Times are UTC with millisecond precision.
 
     ``id`` is a digest where the original is a secret. ``user_id`` and ``epoch`` bind it to a user's state at the
-    time of issue; deleting the user deletes the record. ``data`` holds JSON values.
+    time of issue; deleting the user deletes the records that it has then. ``data`` holds JSON values.
     """
 
     kind: str

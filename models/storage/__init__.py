@@ -19,7 +19,10 @@ Found = User | CorruptRecordError  # the error stands for a user that is not as 
 
 
 class Records(Protocol):
-    """The expiring records of a store. An overdue one is not there, purged or not."""
+    """The expiring records of a store. An overdue one is not there, purged or not.
+
+    Neither is one that is not as Doorman writes records: it is logged, and spoils no other one's answer.
+    """
 
     def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
         """Add a record; of its user's records of its kind, the ``most`` that were created last stay.

@@ -108,6 +108,19 @@ def test_a_cookie_of_another_site_keeps_nobody_in(joe: Api) -> None:
         session_id = log_in(joe)
 
 
+def test_many_cookies_hide_no_session(joe: Api) -> None:
+    """What has not the form of an id does not count; so many ids that not all are looked at are no success."""
+    mine = log_in(joe)
+    others = "; ".join(f"session={number:015}" for number in range(51))
+    answer = joe.ask("/logout.json", headers={"Cookie": f"{others}; session={mine}"})
+    assert (answer.status_code, answer.get_json()) == NO_SESSION
+    assert "Set-Cookie" not in answer.headers
+    others = "; ".join(["session=xxxxx"] * 60 + [f"session={number:015}" for number in range(49)])
+    answer = joe.ask("/logout.json", headers={"Cookie": f"{others}; session={mine}"})
+    assert (answer.status_code, answer.get_json()) == SUCCESS
+    assert log_out(joe, mine) == NO_SESSION
+
+
 def test_another_sessions_cookie_stays(joe: Api) -> None:
     """Who ends a session by its id keeps the cookie of another one."""
     one, other = log_in(joe), log_in(joe)

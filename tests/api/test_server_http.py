@@ -127,12 +127,13 @@ def test_headers_cannot_pass_for_others(service: Running) -> None:
     environ = environ_of(
         service.exchange(
             b"GET /environ/x HTTP/1.1\r\nHost: h\r\nX_Forwarded_For: forged\r\nX-Forwarded-For: a\r\n"
-            b"X-Forwarded-For: b\r\nCookie: c=1\r\nCookie: d=2\r\nConnection: close\r\n\r\n"
+            b"X-Forwarded-For: b\r\nCookie: c=1\r\nCookie: d=2\r\nUpgrade: h2c\r\nConnection: close\r\n\r\n"
         )
     )
     assert environ["HTTP_X_FORWARDED_FOR"] == "a,b"
     assert environ["HTTP_COOKIE"] == "c=1; d=2"
     assert "CONTENT_LENGTH" not in environ
+    assert "HTTP_UPGRADE" not in environ
 
 
 def test_the_environ_tells_the_connection(service: Running) -> None:

@@ -170,13 +170,15 @@ def test_users_are_found(sqlite_api: Api, version: str) -> None:
         "page_size=501",
         "page_size=x",
         "page_size=1&page_size=2",
+        "after=%ff",
         "order_by=-created_at",
     ],
 )
 def test_what_cannot_be_asked_for(sqlite_api: Api, query: str) -> None:
     """A query that is not understood is refused by the parameter's name; it never answers with everyone."""
     answer = call(sqlite_api, "GET", f"{V3}?{query}")
-    assert (answer.status_code, answer.get_json().keys()) == (400, {query.partition("=")[0]})
+    name = "query" if "%ff" in query else query.partition("=")[0]
+    assert (answer.status_code, answer.get_json().keys()) == (400, {name})
 
 
 def test_all_are_listed_page_by_page(api: Api) -> None:
@@ -192,6 +194,14 @@ def test_all_are_listed_page_by_page(api: Api) -> None:
         pages.append([user["username"] for user in listed["objects"]])
         path = listed["next"]
     assert pages == [["ann", "Bob"], ["cid", "dan@email.com"], ["root"]]
+
+
+@pytest.mark.parametrize("instance", ["%3Fa", "%23", "a%25b", "%0d%0a", "%C3%BC"])
+def test_the_next_page_has_the_instances_name(sqlite_api: Api, instance: str) -> None:
+    """It leads to the same place, whatever characters the instance's name has."""
+    create(sqlite_api, "ann")
+    page = call(sqlite_api, "GET", f"/v3/instances/{instance}/users/?page_size=1").get_json()
+    assert [user["username"] for user in call(sqlite_api, "GET", page["next"]).get_json()["objects"]] == ["root"]
 
 
 @pytest.mark.parametrize("group", ["noob", "manager", "admin"])

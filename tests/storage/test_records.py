@@ -4,14 +4,17 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from models.errors import RecordExistsError
 from models.records import Record, Use
 from models.storage import Store
 from tests.storage.races import THREADS, counted, race
-from tests.storage.stores import NOW, make_user
+from tests.storage.stores import NOW, Address, make_user, opened
 
 SECOND = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -189,6 +192,36 @@ def test_deleting_a_user_deletes_its_records(store: Store) -> None:
     store.delete(ann)
     assert store.records.find("session", "a", now=NOW) is None
     assert store.records.find("session", "b", now=NOW) is not None
+
+
+# What may have been written: SQLite's STRICT tables hold nothing else than numbers where numbers should be.
+SPOILED: dict[str, tuple[str, dict[str, Any]]] = {
+    "data": ("{bad", {"data": "{bad"}),
+    "shape": ("[]", {"data": []}),
+    "epoch": ("5", {"epoch": "x"}),
+    "time": ("null", {"created_at": "x"}),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_a_record_of_another_make_spoils_no_other_one(
+    address: Address, durable_store: Store, caplog: pytest.LogCaptureFixture, spoiled: str
+) -> None:
+    """It is logged and is not there, and goes with its user's others."""
+    durable_store.records.put(record("good", user_id="ann"), now=NOW)
+    durable_store.records.put(record("bad", user_id="ann"), now=NOW)
+    text, changes = SPOILED[spoiled]
+    if address.kind == "sqlite":
+        with opened(Path(address.place)) as connection:
+            connection.execute("UPDATE records SET data = ? WHERE id = 'bad'", (text,))
+    else:
+        with MongoClient[dict[str, Any]](address.place) as client:
+            found = client[address.database]["records"]
+            assert found.update_one({"_id.id": "bad"}, {"$set": changes}).modified_count == 1
+    assert [found.id for found in durable_store.records.of_user("ann", ["session"], now=NOW)] == ["good"]
+    assert durable_store.records.find("session", "bad", now=NOW) is None
+    assert "not as Doorman writes records" in caplog.text
+    assert durable_store.records.delete_of("ann", "session") == 2
 
 
 def test_what_is_overdue_is_purged(store: Store) -> None:

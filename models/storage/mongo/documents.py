@@ -15,6 +15,7 @@ from models.records import Record
 from models.storage import Found
 from models.storage.keyset import is_storable
 from models.storage.layout import FIELDS, build_user
+from models.storage.unreadable import make_record
 from models.user import USER_GROUPS, User
 
 Document = dict[str, Any]
@@ -161,15 +162,12 @@ def record_document(record: Record) -> Document:
 
 
 def record_from(document: Document) -> Record:
-    return Record(
+    """Build the record from its document. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for another's."""
+    return make_record(
+        document["data"],
         kind=document["_id"]["kind"],
         id=document["_id"]["id"],
-        created_at=document["created_at"],
-        used_at=document["used_at"],
-        expires_at=document["expires_at"],
-        user_id=document["user_id"],
-        epoch=document["epoch"],
-        data=json.loads(document["data"]),
+        **{name: document[name] for name in ("created_at", "used_at", "expires_at", "user_id", "epoch")},
     )
 
 

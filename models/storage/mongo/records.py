@@ -22,6 +22,7 @@ from models.storage.mongo.documents import (
 )
 from models.storage.mongo.duplicates import duplicate_raises
 from models.storage.mongo.purge import purge
+from models.storage.unreadable import readable
 
 _BATCH = 1000  # records in one command
 
@@ -45,17 +46,17 @@ class MongoRecords:
         if not (is_storable(kind) and is_storable(record_id)):
             return None
         with self._connection.call() as database:
-            document = database[RECORDS].find_one(
+            found = database[RECORDS].find(
                 {"_id": record_key(kind, record_id), "expires_at": {"$gt": to_millisecond(now)}}
             )
-        return None if document is None else record_from(document)
+            return next(readable(found, record_from), None)
 
     def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
         if not is_storable(user_id):
             return []
         wanted = {**_of_user(user_id, kinds), "expires_at": {"$gt": to_millisecond(now)}}
         with self._connection.call() as database:
-            found = [record_from(document) for document in database[RECORDS].find(wanted).hint(OF_USER)]
+            found = list(readable(database[RECORDS].find(wanted).hint(OF_USER), record_from))
         return sorted(found, key=lambda record: record.created_at, reverse=True)
 
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:

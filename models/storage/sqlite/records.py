@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from models.errors import RecordExistsError
@@ -12,6 +13,7 @@ from models.storage.keyset import is_storable
 from models.storage.sqlite.database import Connection, Database, conflict_raises
 from models.storage.sqlite.schema import milliseconds, moment
 from models.storage.sqlite.steps import STEP, in_steps
+from models.storage.unreadable import make_record, readable
 
 _COLUMNS = ("kind", "id", "expires_at", "user_id", "epoch", "data", "created_at", "used_at")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM records"
@@ -62,18 +64,16 @@ class SqliteRecords:
         if not (is_storable(kind) and is_storable(record_id)):
             return None
         rows = self._database.rows(FIND, (kind, record_id, milliseconds(now)))
-        return _record(rows[0]) if rows else None
+        return next(readable(rows, _record), None)
 
     def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
         if not is_storable(user_id):
             return []
         time = milliseconds(now)
-        found = [
-            _record(row)
-            for kind in filter(is_storable, kinds)
-            for row in self._database.rows(OF_USER, (user_id, kind, time))
-        ]
-        return sorted(found, key=lambda record: record.created_at, reverse=True)
+        rows = chain.from_iterable(
+            self._database.rows(OF_USER, (user_id, kind, time)) for kind in filter(is_storable, kinds)
+        )
+        return sorted(readable(rows, _record), key=lambda record: record.created_at, reverse=True)
 
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
         time = milliseconds(now)
@@ -121,7 +121,8 @@ def _row(record: Record) -> Sequence[Any]:
 
 def _record(row: Sequence[Any]) -> Record:
     kind, record_id, expires_at, user_id, epoch, data, created_at, used_at = row
-    return Record(
+    return make_record(
+        data,
         kind=kind,
         id=record_id,
         created_at=moment(created_at),
@@ -129,5 +130,4 @@ def _record(row: Sequence[Any]) -> Record:
         expires_at=moment(expires_at),
         user_id=user_id,
         epoch=epoch,
-        data=json.loads(data),
     )
