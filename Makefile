@@ -15,8 +15,8 @@ run: .venv/.runtime ## Serve Doorman in the foreground; settings come from the e
 test: .venv/.development tests/clients/node_modules/.made ## Run every test, with the coverage gate
 	@failed=0; \
 	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone" \
-		--cov --cov-report= --cov-fail-under 0 || failed=1; \
-	.venv/bin/python -m pytest -m alone --cov --cov-append || failed=1; \
+		--cov || failed=1; \
+	.venv/bin/python -m pytest -m alone || failed=1; \
 	exit $$failed
 
 lint: .venv/.development ## Check style, formatting and types, and change nothing

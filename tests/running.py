@@ -38,7 +38,7 @@ class Doorman:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [DOORMAN, "serve"],
-                env=clean_environment() | {"PORT": str(self.port)} | environment,
+                env=clean_environment() | {"PORT": str(self.port), "WORKERS": "1"} | environment,
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -22,9 +22,7 @@ from tests.running import SOURCES, Doorman
 from tests.storage.stores import make_user
 from tests.workers import Line, lines_to_workers, on_linux
 
-pytestmark = pytest.mark.alone
-
-pytestmark = on_linux
+pytestmark = [pytest.mark.alone, on_linux]
 
 ROUNDS = 10
 PASSWORD = "a fine password"

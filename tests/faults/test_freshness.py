@@ -16,6 +16,8 @@ from tests.databases import ADMIN_TOKEN, Environment
 from tests.running import Doorman
 from tests.workers import Credential, Line, lines_to_workers, on_linux
 
+pytestmark = [pytest.mark.alone, on_linux]
+
 USERS = "/api/v2/users"
 OLD, NEW = "the old password", "the new password"
 CHANGES = 200
@@ -69,7 +71,6 @@ def reading(doormen: list[Doorman]) -> Iterator[Counter[int]]:
         answers.update(chain.from_iterable(reader.result() for reader in begun))
 
 
-@on_linux
 @pytest.mark.timeout(300)  # ten seconds where nothing else runs, and ten times that where much does
 def test_no_worker_accepts_what_was_revoked(environment: Environment, serve: Callable[[Environment], Doorman]) -> None:
     """Of 200 changes, none leaves the old credential working on one of four workers that all remember it: 401 each."""
@@ -130,7 +131,6 @@ ENDS: list[Callable[[Line, str, str], None]] = [
 SESSIONS = 80
 
 
-@on_linux
 @pytest.mark.timeout(300)  # as above
 def test_no_worker_accepts_a_session_that_ended(
     environment: Environment, serve: Callable[[Environment], Doorman]
