@@ -18,6 +18,7 @@ from api.errors import register_errors
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
+from api.jwt_users import JwtUsers
 from api.logs import configure_logging
 from api.proxies import TrustedProxies
 from api.routes import AnyMethodRule
@@ -73,6 +74,7 @@ def _core_over_prepared_store(settings: Settings) -> Core:
         gate=HashingGate(slots_for(settings.workers), giving_way),
         registration=settings.registration_policy,
         lifetimes=settings.session_lifetimes,
+        issuer=settings.token_issuer,
     )
 
 
@@ -148,7 +150,11 @@ def _classic(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
     return [Classic(core, proxies).blueprint()]
 
 
-_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic}
+def _jwt(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+    return [JwtUsers(core, proxies).blueprint()]
+
+
+_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}
 
 
 def _create_prepared_app() -> Doorman:

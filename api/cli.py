@@ -142,6 +142,24 @@ def reset_password(create_core: CreateCore, user_name: str, *, password_stdin: b
     _show({"user_name": user.user_name, "password": password.reveal()}, as_json=as_json)
 
 
+@main.group()
+def keys() -> None:
+    """Look after the keys that sign JSON Web Tokens."""
+
+
+@keys.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def rotate(create_core: CreateCore, *, as_json: bool) -> None:
+    """Make a new key. It signs in some minutes, when others have heard of it; tokens from before stay valid."""
+    core = _open_core(create_core)
+    try:
+        key_id = core.signing_keys.rotate()
+    finally:
+        core.store.close()
+    _show({"key_id": key_id}, as_json=as_json)
+
+
 def _open_core(create_core: CreateCore) -> Core:
     settings = Settings.from_env()
     configure_logging(settings)

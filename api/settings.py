@@ -87,6 +87,8 @@ OPTIONS: Mapping[str, Option] = {
     "REGISTRATIONS_PER_HOUR": Option("20", "1 to 100000 for each address", integer(1, 100_000)),
     "SESSION_IDLE_DAYS": Option("30", "1 to 365 days, after which an unused session ends", integer(1, 365)),
     "SESSION_MAX_DAYS": Option("90", "1 to 365 days, after which any session ends", integer(1, 365)),
+    "TOKEN_DAYS": Option("7", "1 to 90 days, after which a JSON Web Token ends", integer(1, 90)),
+    "TOKEN_ISSUER": Option("doorman", "1 to 200 characters without spaces", matching(r"[!-~]{1,200}")),
     "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
     "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
@@ -118,6 +120,8 @@ class Settings:
     registrations_per_hour: int
     session_idle_days: int
     session_max_days: int
+    token_days: int
+    token_issuer: str
     log_level: str
     tls_cert: Path | None
     tls_key: Path | None
@@ -153,7 +157,11 @@ class Settings:
 
     @property
     def session_lifetimes(self) -> Lifetimes:
-        return Lifetimes(idle=timedelta(days=self.session_idle_days), absolute=timedelta(days=self.session_max_days))
+        return Lifetimes(
+            idle=timedelta(days=self.session_idle_days),
+            absolute=timedelta(days=self.session_max_days),
+            token=timedelta(days=self.token_days),
+        )
 
     @property
     def store_name(self) -> str:

@@ -17,11 +17,14 @@ from models.passwords import Hasher, PasswordPolicy
 from models.registrations import RegistrationPolicy, Registrations
 from models.secret_key import KeyRing
 from models.sessions import Lifetimes, Sessions
+from models.signing_keys import SigningKeys
 from models.storage import Store
+from models.tokens import Tokens
 from models.uses import Uses
 
 OPEN = RegistrationPolicy()
-LIFETIMES = Lifetimes(idle=timedelta(days=30), absolute=timedelta(days=90))
+LIFETIMES = Lifetimes(idle=timedelta(days=30), absolute=timedelta(days=90), token=timedelta(days=7))
+ISSUER = "doorman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Core:
     listing: Listing
     registrations: Registrations
     sessions: Sessions
+    tokens: Tokens
+    signing_keys: SigningKeys
     uses: Uses
 
     def close(self) -> None:
@@ -73,6 +78,7 @@ def build_core(
     gate: HashingGate | None = None,
     registration: RegistrationPolicy = OPEN,
     lifetimes: Lifetimes = LIFETIMES,
+    issuer: str = ISSUER,
     clock: Callable[[], datetime] = utc_now,
 ) -> Core:
     """Put the core together over a prepared store, which is not touched yet.
@@ -80,8 +86,10 @@ def build_core(
     Without ``gate``, one hash runs at a time.
     """
     gate = gate or HashingGate(1)
-    uses = Uses(store, clock)
     lookups = Lookups(store)
+    uses = Uses(store, clock)
+    sessions = Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses)
+    signing_keys = SigningKeys(store.records, keys, clock=clock, lifetime=lifetimes.token)
     limiter = LoginLimiter(store, keys, clock)
     passwords = PasswordChecks(store, hasher, gate, limiter)
     authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock)
@@ -94,6 +102,8 @@ def build_core(
         accounts,
         Listing(store),
         Registrations(store, accounts, limiter, keys, clock=clock, policy=registration),
-        Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses),
+        sessions,
+        Tokens(sessions, signing_keys, clock=clock, issuer=issuer),
+        signing_keys,
         uses,
     )

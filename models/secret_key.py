@@ -2,14 +2,18 @@
 
 import hmac
 import json
+import secrets
 from collections.abc import Sequence
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from models.secret import Secret
 
 MIN_SECRET_KEY_BYTES = 32
+_NONCE_BYTES = 12
 
 
 class SecretKey:
@@ -20,6 +24,7 @@ class SecretKey:
         self.id = self._derive("key-id", 8).hex()
         self._tokens = hmac.new(self._derive("api-token", 32), digestmod="sha256")
         self._sessions = hmac.new(self._derive("session-id", 32), digestmod="sha256")
+        self._sealing = AESGCM(self._derive("signing-keys", 32))
         self._limiter = hmac.new(self._derive("login-limiter", 32), digestmod="sha256")
 
     def token_digest(self, token: Secret) -> str:
@@ -33,6 +38,18 @@ class SecretKey:
     def limiter_digest(self, *parts: str) -> str:
         """Return what a counter is called in the store, in hex: it tells nobody the names tried."""
         return _digest(self._limiter, json.dumps(parts).encode())
+
+    def seal(self, plain: bytes, name: str) -> bytes:
+        """Encrypt what the store keeps under ``name``, bound to it: AES-256-GCM, a random nonce first."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._sealing.encrypt(nonce, plain, name.encode())
+
+    def unseal(self, sealed: bytes, name: str) -> bytes | None:
+        """Return what ``seal`` was given, or ``None`` if another key or another name sealed it."""
+        try:
+            return self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
+        except (InvalidTag, ValueError):
+            return None
 
     def _derive(self, purpose: str, length: int) -> bytes:
         return HKDF(SHA256(), length, salt=None, info=f"doorman {purpose}".encode()).derive(self._material)

@@ -42,18 +42,22 @@ class SessionKind:
 
 SESSION = SessionKind("session", string.ascii_lowercase + string.digits, 15)  # 77 bits
 USER_KEY = SessionKind("user_key", "0123456789abcdef", 40)  # 160 bits
-KINDS = (SESSION, USER_KEY)
+TOKEN = SessionKind("token", string.ascii_letters + string.digits, 27)  # 160 bits, in a JSON Web Token
+KINDS = (SESSION, USER_KEY, TOKEN)
 _NAMES = [kind.name for kind in KINDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long a session lasts after it was last used, and after it began at the most."""
+    """How long a session lasts after it was last used, and after it began at the most; and a token, used or not."""
 
     idle: timedelta
     absolute: timedelta
+    token: timedelta
 
-    def end(self, created_at: datetime, used_at: datetime) -> datetime:
+    def end(self, kind: str, created_at: datetime, used_at: datetime) -> datetime:
+        if kind == TOKEN.name:
+            return created_at + self.token
         return min(used_at + self.idle, created_at + self.absolute)
 
 
@@ -102,7 +106,7 @@ class Sessions:
             id=self._keys.current.session_digest(kind.name, secret),
             created_at=now,
             used_at=now,
-            expires_at=self._lifetimes.end(now, now),
+            expires_at=self._lifetimes.end(kind.name, now, now),
             user_id=caller.user.id,
             epoch=caller.user.epoch,
             data={
@@ -172,7 +176,7 @@ class Sessions:
 
     def _end(self, record: Record) -> datetime:
         """Return when the session ends by the settings, which may have become stricter since it was written."""
-        return min(record.expires_at, self._lifetimes.end(record.created_at, record.used_at))
+        return min(record.expires_at, self._lifetimes.end(record.kind, record.created_at, record.used_at))
 
     def _note_use(self, record: Record) -> None:
         now = self._clock()
@@ -183,7 +187,7 @@ class Sessions:
                     id=record.id,
                     used_at=now,
                     unless_after=now - _NOTED_EVERY,
-                    expires_at=self._lifetimes.end(record.created_at, now),
+                    expires_at=self._lifetimes.end(record.kind, record.created_at, now),
                 )
             )
 

@@ -46,6 +46,7 @@ def opened_api(
         gate=gate,
         registration=settings.registration_policy,
         lifetimes=settings.session_lifetimes,
+        issuer=settings.token_issuer,
         clock=clock,
     )
     try:

@@ -45,6 +45,15 @@ def test_reset_password_lets_a_locked_out_admin_in(environment: Environment, mak
     assert api.get("", ADMIN).status_code == 401
 
 
+def test_keys_rotate_makes_a_key(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
+    """``doorman keys rotate`` publishes another key beside the one that signs, and tells its id."""
+    api = make_api(environment)
+    [former] = api.ask("/.well-known/jwks.json", method="GET").get_json()["keys"]
+    done = run_doorman("keys", "rotate", "--json", environment=environment, cwd=tmp_path)
+    published = {key["kid"] for key in api.ask("/.well-known/jwks.json", method="GET").get_json()["keys"]}
+    assert published == {former["kid"], json.loads(done.stdout)["key_id"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "text", "message"),
     [

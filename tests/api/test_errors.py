@@ -72,6 +72,7 @@ SURFACES = {
     "classic": ("/login.json", "error"),
     "socket": ("/v3/instances/i/endpoints/sockets/user-auth/login/", "message"),
     "users class": ("/v2/instances/i/users/auth/", "detail"),
+    "jwt": ("/users/login", ""),  # whose errors are a JSON string
 }
 # What differs from the status that the table has.
 OWN: dict[tuple[str, type[Exception]], tuple[int, dict[str, object]]] = {
@@ -89,6 +90,11 @@ OWN: dict[tuple[str, type[Exception]], tuple[int, dict[str, object]]] = {
     ("users class", errors.NotAuthenticatedError): (401, {"detail": "Invalid username or password."}),
     ("users class", errors.UserNotFoundError): (404, {"detail": "Not found."}),
     ("users class", errors.InvalidParametersError): (400, {"name": ["A rule."]}),
+    ("jwt", errors.UserExistsError): (422, {}),
+    ("jwt", errors.UnknownUserError): (422, {}),
+    ("jwt", errors.NotAuthenticatedError): (422, {}),
+    ("jwt", errors.UserNotFoundError): (400, {}),
+    ("jwt", errors.InvalidParametersError): (422, {}),
 }
 
 
@@ -105,12 +111,14 @@ def test_each_surface_answers_each_error_in_its_shape(
     monkeypatch.setattr(sqlite_api.core.authenticator, "password", fail)
     path, member = SURFACES[surface]
     body = {"username": "joe", "password": "supersecure"}
-    answer = sqlite_api.ask(path, body, headers={"X-Api-Key": ADMIN_TOKEN})
+    answer = sqlite_api.ask(path, body | {"user": body}, headers={"X-Api-Key": ADMIN_TOKEN})
     told = REFUSALS[type(error)](error) if isinstance(error, errors.DoormanError) else None
     status, expected = OWN.get((surface, type(error)), (told.status if told else 500, {}))
     assert (answer.status_code, answer.content_type) == (status, "application/json")
     if expected:
         assert answer.get_json() == expected
+    elif surface == "jwt":
+        assert isinstance(answer.get_json(), str)
     elif answer.get_json() != "Unauthorised":
         assert answer.get_json().keys() == {member}
     assert "canary" not in answer.text

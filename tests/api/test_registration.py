@@ -128,10 +128,11 @@ PATHS = {
     "v2": ("GET", "/api/v2/users"),
     "syncano": ("POST", "/user-auth/login"),
     "classic": ("POST", "/login.json"),
+    "jwt": ("POST", "/users/login"),
 }
 
 
-@pytest.mark.parametrize("served", ["v2", "syncano", "classic", "v2,classic", "all"])
+@pytest.mark.parametrize("served", ["v2", "syncano", "classic", "jwt", "v2,classic", "all"])
 def test_the_surfaces_that_are_named_are_served(
     make_api: Callable[[Environment], Api], sqlite_environment: Environment, served: str
 ) -> None:

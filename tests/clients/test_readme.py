@@ -20,7 +20,7 @@ def sessions() -> list[list[tuple[str, str]]]:
     return [[(command, answer.rstrip("\n")) for command, answer in some] for some in steps]
 
 
-@pytest.mark.parametrize(("number", "length"), [(0, 8), (1, 4)])
+@pytest.mark.parametrize(("number", "length"), [(0, 8), (1, 4), (2, 3)])
 def test_each_session_runs_as_printed(
     sqlite_environment: Environment, serve: Callable[[Environment], Doorman], number: int, length: int
 ) -> None:

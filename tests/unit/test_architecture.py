@@ -12,6 +12,7 @@ SOURCES = {
     for path in [ROOT / "app.py", *ROOT.glob("api/**/*.py"), *ROOT.glob("models/**/*.py")]
 }
 ONE_IMPORTER = {
+    "joserfc": {"models.jwt"},
     "bcrypt": {"models.passwords"},
     "sqlite3": {"models.storage.sqlite.database"},
 }

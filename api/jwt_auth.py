@@ -1,0 +1,42 @@
+"""Who makes a request that may carry a JSON Web Token: as ``Token`` or ``Bearer``; or an API token, or a password."""
+
+from flask import request
+
+from api.authorization import Basic, Bearer, authorization_of
+from api.proxies import TrustedProxies
+from models import permissions
+from models.core import Core
+from models.credentials import Caller
+from models.errors import NotAuthenticatedError
+from models.jwt import named_key
+from models.secret import Secret
+
+
+class JwtAuth:
+    """Reads the ``Authorization`` header for the surfaces that issue tokens."""
+
+    def __init__(self, core: Core, proxies: TrustedProxies) -> None:
+        self._core = core
+        self._proxies = proxies
+
+    def caller(self) -> Caller:
+        """Return who asks. Raises ``NotAuthenticatedError``, ``TooManyAttemptsError``, ``UnavailableError``."""
+        client = self._proxies.client(request.environ)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "token":
+            return self._core.tokens.resume(Secret(token.strip(" ")), client)
+        match authorization_of(request.environ):
+            case Bearer(token=presented):
+                # An API token may look like anything but a token that names a key.
+                if named_key(presented.reveal()) is not None:
+                    return self._core.tokens.resume(presented, client)
+                return self._core.authenticator.bearer(presented, client)
+            case Basic(user_name, secret):
+                return self._core.authenticator.basic(user_name, secret, client)
+        raise NotAuthenticatedError
+
+    def admin(self) -> Caller:
+        """Return the admin who asks. Raises as ``caller``, and ``AccessDeniedError`` for who is none."""
+        caller = self.caller()
+        permissions.require_group_change(caller)
+        return caller
