@@ -160,6 +160,20 @@ def rotate(create_core: CreateCore, *, as_json: bool) -> None:
     _show({"key_id": key_id}, as_json=as_json)
 
 
+@keys.command()
+@click.argument("key_id")
+@click.pass_obj
+def retire(create_core: CreateCore, key_id: str) -> None:
+    """Forget a key that others may have got hold of. All tokens that it signed end within a minute."""
+    core = _open_core(create_core)
+    try:
+        if not core.signing_keys.retire(key_id):
+            raise click.ClickException(f"There is no key with the id {key_id}.")
+    finally:
+        core.store.close()
+    click.echo("retired")
+
+
 def _open_core(create_core: CreateCore) -> Core:
     settings = Settings.from_env()
     configure_logging(settings)

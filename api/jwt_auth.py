@@ -7,8 +7,9 @@ from api.proxies import TrustedProxies
 from models import permissions
 from models.core import Core
 from models.credentials import Caller
-from models.errors import NotAuthenticatedError
+from models.errors import AccessDeniedError, NotAuthenticatedError
 from models.jwt import named_key
+from models.passwords import MAX_BYTES
 from models.secret import Secret
 
 
@@ -27,8 +28,8 @@ class JwtAuth:
             return self._core.tokens.resume(Secret(token.strip(" ")), client)
         match authorization_of(request.environ):
             case Bearer(token=presented):
-                # An API token may look like anything but a token that names a key.
-                if named_key(presented.reveal()) is not None:
+                # An API token may look like anything, but has not the length of a token that names a key.
+                if len(presented.reveal()) > MAX_BYTES and named_key(presented.reveal()) is not None:
                     return self._core.tokens.resume(presented, client)
                 return self._core.authenticator.bearer(presented, client)
             case Basic(user_name, secret):
@@ -39,4 +40,14 @@ class JwtAuth:
         """Return the admin who asks. Raises as ``caller``, and ``AccessDeniedError`` for who is none."""
         caller = self.caller()
         permissions.require_group_change(caller)
+        return caller
+
+    def voucher(self) -> Caller:
+        """Return the admin who vouches for another user, by password or API token. Raises as ``admin``.
+
+        A session vouches for nobody: it could renew itself for ever.
+        """
+        caller = self.admin()
+        if caller.session is not None:
+            raise AccessDeniedError
         return caller

@@ -1,6 +1,5 @@
 """Surface 5: JSON Web Tokens and groups under ``/users``. Each view's docstring is its documentation."""
 
-import re
 import unicodedata
 from functools import partial
 from typing import Any
@@ -21,7 +20,6 @@ from models.secret import Secret
 from models.user import USER_GROUPS, User, UserGroup
 
 _MOST_CHARACTERS = 70
-_NAME = re.compile(r"[^\W\d_]|[ .'\-]")  # and marks: see ``_is_name``
 _WRONG = "E-mail or password is incorrect"
 
 
@@ -31,6 +29,10 @@ class BlankFieldsError(errors.DoormanError):
     def __init__(self, fields: list[str]) -> None:
         super().__init__(*fields)
         self.fields = fields
+
+
+class BadNameError(errors.DoormanError):
+    """A name breaks a rule of this surface; the message is what the contract says of it."""
 
 
 class JwtUsers:
@@ -44,6 +46,7 @@ class JwtUsers:
     def blueprint(self) -> Blueprint:
         own: Answers = {
             BlankFieldsError: lambda error: json_answer(422, f"{', '.join(error.fields)} cannot be blank."),
+            BadNameError: lambda error: json_answer(422, str(error)),
             errors.InvalidParametersError: _broken_rules,
             errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorized"),
             errors.AccessDeniedError: lambda _: json_answer(403, "Unauthorized"),
@@ -63,10 +66,7 @@ class JwtUsers:
         """Create a user of a group: ``username``, ``name`` and ``password``. For admins."""
         admin = self._auth.admin()
         user_name, name, password = _texts(_wrapped("user"), "username", "name", "password")
-        if len(user_name) > _MOST_CHARACTERS or len(name) > _MOST_CHARACTERS:
-            return json_answer(422, "Username or name is too long")
-        if not _is_name(name):
-            return json_answer(422, "Invalid characters used in name")
+        _check_names(user_name, name)
         fields = Changes(password=Secret(password), name=name, user_group=group)
         return json_answer(200, _shown(self._core.accounts.create(admin, user_name, fields)))
 
@@ -87,7 +87,7 @@ class JwtUsers:
         net_id = members.get("netid")
         if not isinstance(net_id, str) or not net_id.strip():
             return json_answer(400, "Netid cannot be blank.")
-        admin = self._auth.admin()
+        admin = self._auth.voucher()
         return self._with_token(Caller(self._oauth_user(admin, net_id, members.get("name")), admin.client))
 
     def begin_oauth(self) -> Response:
@@ -102,10 +102,13 @@ class JwtUsers:
         if group not in USER_GROUPS:
             return json_answer(400, "Invalid New Permission.")
         oauth = members.get("oauth")
-        if isinstance(oauth, bool) or oauth not in (0, 1):
+        if type(oauth) is not int or oauth not in (0, 1):  # to Python, true and 1.0 are 1 too
             return json_answer(400, "Use 0 and 1 for oauth value.")
         (user_name,) = _texts(members, "username")
-        self._core.accounts.update(admin, user_name, {"user_group": group}, 1 if oauth else 0)
+        try:
+            self._core.accounts.update(admin, user_name, {"user_group": group}, 1 if oauth else 0)
+        except errors.InvalidParametersError as error:  # what can be nobody's name
+            raise errors.UserNotFoundError from error
         return json_answer(200, "success")
 
     def list_keys(self) -> Response:
@@ -119,7 +122,9 @@ class JwtUsers:
         try:
             user = self._core.accounts.get(net_id, 1)
         except errors.UserNotFoundError:
-            fields = Changes(name=name) if isinstance(name, str) and name.strip() else Changes()
+            (name,) = _texts({"name": name}, "name") if name else ("",)
+            _check_names(net_id, name or "x")
+            fields = Changes(name=name) if name else Changes()
             try:
                 return self._core.accounts.create(admin, net_id, fields, 1)
             except errors.UserExistsError:  # by a request that came at the same moment
@@ -149,8 +154,15 @@ def _texts(members: dict[str, Any], *names: str) -> list[str]:
     return texts
 
 
-def _is_name(name: str) -> bool:
-    return all(_NAME.fullmatch(character) or unicodedata.category(character)[0] == "M" for character in name)
+def _check_names(user_name: str, name: str) -> None:
+    """Raise ``BadNameError`` for names that are too long, or a name that is not made of letters as names are."""
+    if len(user_name) > _MOST_CHARACTERS or len(name) > _MOST_CHARACTERS:
+        raise BadNameError("Username or name is too long")
+    categories = [unicodedata.category(character)[0] for character in name]
+    if "L" not in categories or any(
+        category not in "LM" and character not in " .'-" for character, category in zip(name, categories, strict=True)
+    ):
+        raise BadNameError("Invalid characters used in name")
 
 
 def _shown(user: User) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 """The keys that sign tokens: in the store, for all replicas, sealed there under the secret key."""
 
-import binascii
+import logging
 import re
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
+from models.errors import UnavailableError
 from models.jwt import SigningKey
 from models.records import Record
 from models.secret_key import KeyRing
 from models.storage import Records
+
+logger = logging.getLogger(__name__)
 
 _KIND = "signing_key"
 _OWNER = "doorman"  # no user's id, by which the records of all keys are found
@@ -23,12 +27,21 @@ _LOOKED_AT_EVERY = timedelta(minutes=1)
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a process has read of the keys: all that it can open, the newest first, and which one signs."""
+
+    keys: list[SigningKey]
+    signs: SigningKey
+    read_at: datetime
+
+
 class SigningKeys:
     """Makes, finds and retires the keys of one store.
 
-    A key signs for thirty days, is known for ``lifetime`` of tokens longer, and then its record expires. The next one
-    is made in time by whoever notices first; several at once do no harm. Which key signs is the same on all replicas,
-    but for a minute.
+    A key signs for thirty days, and is known until the last token that it may sign has ended. The next one is made in
+    time by whoever notices first; several at once do no harm. Which key signs is the same on all replicas, but for a
+    minute; and for as long a key is known that was retired meanwhile.
     """
 
     def __init__(self, records: Records, keys: KeyRing, *, clock: Callable[[], datetime], lifetime: timedelta) -> None:
@@ -36,93 +49,110 @@ class SigningKeys:
         self._keys = keys
         self._clock = clock
         self._lifetime = lifetime
-        self._lock = Lock()
-        self._opened: dict[str, tuple[datetime, SigningKey]] = {}  # until when it is known
-        self._current: SigningKey | None = None
-        self._looked_at = datetime.min.replace(tzinfo=clock().tzinfo)
+        self._reading = Lock()
+        self._known: _Known | None = None
+        self._found: dict[str, tuple[datetime, SigningKey]] = {}  # and when
 
     def current(self) -> SigningKey:
         """Return the key that signs now."""
-        now = self._clock()
-        with self._lock:
-            if self._current is None or not timedelta(0) <= now - self._looked_at < _LOOKED_AT_EVERY:
-                self._current = self._choose(now)
-                self._looked_at = now
-            return self._current
+        return self._look().signs
+
+    def public(self) -> list[dict[str, Any]]:
+        """Return the public keys of all that are known, as JSON Web Keys; the one that signs is among them."""
+        return [key.public() for key in self._look().keys]
 
     def find(self, key_id: str) -> SigningKey | None:
         """Return the key of that id, which another replica may have made a moment ago."""
         if not _KEY_ID.fullmatch(key_id):
             return None
         now = self._clock()
-        until, key = self._opened.get(key_id, (now, None))
-        if key is not None and now < until:
+        found_at, key = self._found.get(key_id, (now, None))
+        if key is not None and timedelta(0) <= now - found_at < _LOOKED_AT_EVERY:
             return key
         record = self._records.find(_KIND, key_id, now=now)
-        return self._open(record) if record else None
-
-    def public(self) -> list[dict[str, Any]]:
-        """Return the public keys of all that are known, as JSON Web Keys; the one that signs is among them."""
-        self.current()
-        return [key.public() for _, key in self._known(self._clock())]
+        key = self._open(record) if record else None
+        others = {
+            one: found for one, found in self._found.items() if one != key_id and now - found[0] < _LOOKED_AT_EVERY
+        }
+        self._found = others | ({key_id: (now, key)} if key is not None else {})
+        return key
 
     def rotate(self) -> str:
         """Make a new key, which signs when others have had the time to hear of it; return its id."""
         return self._make(self._clock()).id
 
-    def _choose(self, now: datetime) -> SigningKey:
-        own = [
-            (record.created_at, key)
-            for record, key in self._known(now)
-            if record.data.get("sealed_under") == self._keys.current.id and now - record.created_at < _SIGNS_FOR
-        ]
-        if not own:
-            return self._make(now)
-        newest, _ = own[0]
-        if now - newest >= _SIGNS_FOR - _MADE_AHEAD:
-            self._make(now)
-        return next((key for created_at, key in own if now - created_at >= _PUBLISHED_AHEAD), own[-1][1])
+    def retire(self, key_id: str) -> bool:
+        """Forget a key, and with it all that it signed; return whether it was there."""
+        return self._records.delete(_KIND, key_id)
 
-    def _known(self, now: datetime) -> list[tuple[Record, SigningKey]]:
-        """Return what can be opened, the newest first."""
+    def _look(self) -> _Known:
+        """Return what is known, read anew after a minute. One thread reads, and others wait only if they know nothing."""
+        now, known = self._clock(), self._known
+        if known is not None and timedelta(0) <= now - known.read_at < _LOOKED_AT_EVERY:
+            return known
+        if not self._reading.acquire(blocking=known is None):
+            assert known is not None  # noqa: S101 - or else it would have waited
+            return known
+        try:
+            if self._known is known or self._known is None:  # nobody else has read them meanwhile
+                self._known = self._read(now)
+        except UnavailableError:
+            if known is None or now - known.read_at >= _MADE_AHEAD:
+                raise
+            return known
+        else:
+            return self._known
+        finally:
+            self._reading.release()
+
+    def _read(self, now: datetime) -> _Known:
         records = self._records.of_user(_OWNER, [_KIND], now=now)
-        found = (
-            (record, self._open(record))
+        opened = [
+            (record, key)
             for record in sorted(records, key=lambda one: (one.created_at, one.id), reverse=True)
-        )
-        return [(record, key) for record, key in found if key is not None]
+            if (key := self._open(record)) is not None
+        ]
+        own = [
+            (record.created_at, self._signs_until(record), key)
+            for record, key in opened
+            # What a clock has dated far ahead never signs, or it would for ever.
+            if record.data.get("sealed_under") == self._keys.current.id
+            and now - record.created_at >= -_PUBLISHED_AHEAD
+            and now < self._signs_until(record)
+        ]
+        keys = [key for _, key in opened]
+        if not own or max(end for _, end, _ in own) - now <= _MADE_AHEAD:
+            keys.insert(0, made := self._make(now))
+            if not own:
+                return _Known(keys, made, now)
+        signs = next((key for created_at, _, key in own if now - created_at >= _PUBLISHED_AHEAD), own[-1][2])
+        return _Known(keys, signs, now)
+
+    def _signs_until(self, record: Record) -> datetime:
+        """Return until when a key signs: it must be known for as long as its tokens last, whatever that is by now."""
+        return min(record.created_at + _SIGNS_FOR, record.expires_at - self._lifetime - _LOOKED_AT_EVERY)
 
     def _make(self, now: datetime) -> SigningKey:
         key = SigningKey.make(secrets.token_urlsafe(16))
         sealed = b64encode(self._keys.current.seal(key.pem(), key.id)).decode()
-        self._records.put(
-            Record(
-                kind=_KIND,
-                id=key.id,
-                user_id=_OWNER,
-                created_at=now,
-                used_at=now,
-                expires_at=now + _SIGNS_FOR + self._lifetime,
-                data={"sealed": sealed, "sealed_under": self._keys.current.id},
-            ),
-            now=now,
+        record = Record(
+            kind=_KIND,
+            id=key.id,
+            user_id=_OWNER,
+            created_at=now,
+            used_at=now,
+            expires_at=now + _SIGNS_FOR + self._lifetime + _LOOKED_AT_EVERY,
+            data={"sealed": sealed, "sealed_under": self._keys.current.id},
         )
+        self._records.put(record, now=now)
         return key
 
     def _open(self, record: Record) -> SigningKey | None:
         """Return the key of a record, or ``None`` if no secret key in service opens it."""
-        known = self._opened.get(record.id)
-        if known is not None:
-            return known[1]
         try:
             sealed = b64decode(str(record.data.get("sealed")), validate=True)
-        except binascii.Error:
+            pem = next(filter(None, (key.unseal(sealed, record.id) for key in self._keys.keys)), None)
+            return SigningKey.from_pem(pem, record.id) if pem is not None else None
+        except ValueError:
+            logger.error("The signing key %s in the store is not as Doorman writes keys.", record.id)  # noqa: TRY400 - the trace would say no more
             return None
-        pem = next(filter(None, (key.unseal(sealed, record.id) for key in self._keys.keys)), None)
-        if pem is None:
-            return None
-        key = SigningKey.from_pem(pem, record.id)
-        self._opened = {key_id: entry for key_id, entry in self._opened.items() if entry[0] > self._clock()} | {
-            record.id: (record.expires_at, key)
-        }
-        return key

@@ -45,13 +45,16 @@ def test_reset_password_lets_a_locked_out_admin_in(environment: Environment, mak
     assert api.get("", ADMIN).status_code == 401
 
 
-def test_keys_rotate_makes_a_key(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
-    """``doorman keys rotate`` publishes another key beside the one that signs, and tells its id."""
+def test_keys_are_made_and_retired(environment: Environment, make_api: MakeApi, tmp_path: Path) -> None:
+    """``doorman keys rotate`` makes another key and tells its id, which ``retire`` takes, once."""
     api = make_api(environment)
     [former] = api.ask("/.well-known/jwks.json", method="GET").get_json()["keys"]
     done = run_doorman("keys", "rotate", "--json", environment=environment, cwd=tmp_path)
-    published = {key["kid"] for key in api.ask("/.well-known/jwks.json", method="GET").get_json()["keys"]}
-    assert published == {former["kid"], json.loads(done.stdout)["key_id"]}
+    made = json.loads(done.stdout)["key_id"]
+    assert made != former["kid"]
+    assert run_doorman("keys", "retire", made, environment=environment, cwd=tmp_path).stdout == "retired\n"
+    again = run_doorman("keys", "retire", made, environment=environment, cwd=tmp_path)
+    assert (again.returncode, f"There is no key with the id {made}." in again.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ def test_an_admin_makes_users(api: Api, group: str) -> None:
         ({"name": "mike <b>"}, "Invalid characters used in name"),
         ({"name": "mike 2"}, "Invalid characters used in name"),
         ({"name": "mike_w"}, "Invalid characters used in name"),
+        ({"name": "½²Ⅷ①"}, "Invalid characters used in name"),
+        ({"name": "\u0301"}, "Invalid characters used in name"),
+        ({"name": "..."}, "Invalid characters used in name"),
         ({"name": "x" * 71}, "Username or name is too long"),
         ({"username": "x" * 71}, "Username or name is too long"),
         ({"username": "root"}, "Username is already registered"),
@@ -259,7 +262,7 @@ def test_a_vouched_for_user_logs_in(api: Api) -> None:
     """An unknown one is made, a noob with the name; a known one keeps its name and group; its token is its own."""
     body = {"netid": "hy103", "name": "Bill Yu"}
     for wrapper in ("user", "info"):
-        answer = post(api, "login/oauth", body, admin(api), wrapper)
+        answer = post(api, "login/oauth", body, authorization(ADMIN), wrapper)
         user = answer.get_json()["user"]
         shown = {"username": "hy103", "name": "Bill Yu", "oauth": 1, "user_group": "noob"}
         assert user == shown | {"token": user["token"]}
@@ -281,11 +284,37 @@ def test_nobody_logs_in_as_anybody(api: Api) -> None:
     assert told(post(api, "login/oauth", body, authorization(noob))) == NOT_ADMIN
     for net_id in (None, "", " ", 5):
         assert told(post(api, "login/oauth", {"netid": net_id}, admin(api))) == (400, "Netid cannot be blank.")
+    assert told(post(api, "login/oauth", body, admin(api))) == NOT_ADMIN, "a token vouches for nobody"
     assert api.get("/hy103?oauth=1").get_json() == {"user_exists": False}
-    assert post(api, "login/oauth", body, admin(api)).status_code == 200
+    assert post(api, "login/oauth", body, authorization(ADMIN)).status_code == 200
     assert api.put("/hy103/update?oauth=1", {"disabled": True}).status_code == 200
-    assert told(post(api, "login/oauth", body, admin(api))) == UNAUTHORIZED
+    assert told(post(api, "login/oauth", body, authorization(ADMIN))) == UNAUTHORIZED
     assert told(api.ask("/users/login/oauth", method="GET")) == (400, "No issuer is configured here.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"name": "<b>"}, "Invalid characters used in name"),
+        ({"name": 5}, "Name cannot be blank."),
+        ({"netid": "x" * 71}, "Username or name is too long"),
+        ({"netid": "a b"}, "Username: It may not contain spaces."),
+    ],
+)
+def test_rules_for_names_hold_for_who_is_vouched_for(sqlite_api: Api, changes: dict[str, Any], refusal: str) -> None:
+    """A new OAuth user's names are held to what others' are; without a name it has none."""
+    body = {"netid": "hy103", "name": "Bill Yu"} | changes
+    assert told(post(sqlite_api, "login/oauth", body, authorization(ADMIN))) == (422, refusal)
+    answer = post(sqlite_api, "login/oauth", {"netid": "hy103"}, authorization(ADMIN))
+    assert answer.get_json()["user"]["name"] is None
+
+
+def test_an_api_token_may_look_like_a_token(sqlite_api: Api) -> None:
+    """One that a user has chosen to look like a JSON Web Token works here as it does elsewhere."""
+    token = f"{encoded({'alg': 'a', 'kid': 'x'})}.e30.AAAA"
+    assert sqlite_api.post("/odd", {"password": PASSWORD, "user_group": "admin", "token": token}).status_code == 200
+    assert sqlite_api.get("", token).status_code == 200
+    assert post(sqlite_api, "noob", MIKE, f"Bearer {token}").status_code == 200
 
 
 @pytest.mark.parametrize("spelling", ["permission", "permissoin"])
@@ -308,10 +337,13 @@ def test_an_admin_changes_groups(sqlite_api: Api, spelling: str, oauth: int) -> 
         ({"permission": ["admin"]}, 400, "Invalid New Permission."),
         ({"oauth": 2}, 400, "Use 0 and 1 for oauth value."),
         ({"oauth": True}, 400, "Use 0 and 1 for oauth value."),
+        ({"oauth": 1.0}, 400, "Use 0 and 1 for oauth value."),
         ({"oauth": "1"}, 400, "Use 0 and 1 for oauth value."),
         ({"oauth": None}, 400, "Use 0 and 1 for oauth value."),
         ({"username": "nobody"}, 400, "User does not exist"),
         ({"oauth": 1}, 400, "User does not exist"),
+        ({"username": "a/b"}, 400, "User does not exist"),
+        ({"username": ".."}, 400, "User does not exist"),
         ({"username": ""}, 422, "Username cannot be blank."),
     ],
 )

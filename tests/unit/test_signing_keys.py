@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from models.errors import UnavailableError
+from models.records import Record
 from models.secret import Secret
 from models.secret_key import KeyRing, SecretKey
 from models.signing_keys import SigningKeys
-from models.storage import Store
+from models.storage import Records, Store
 from tests.databases import SECRET_KEY, Environment, dump
 from tests.storage.races import THREADS, race
-from tests.unit.watched import Clock
+from tests.unit.watched import Clock, Watched
 
 FIRST, SECOND = Secret(SECRET_KEY), Secret("another secret key, which is as long as it has to be")
 LIFETIME = timedelta(days=7)
@@ -79,11 +82,67 @@ def test_keys_are_rotated_on_schedule(replica: Open, clock: Clock) -> None:
     clock.advance(days=7, hours=23)
     assert keys.find(first) is not None
     assert replica().find(first) is not None
-    clock.advance(minutes=50)
+    clock.advance(minutes=51)
     assert keys.find(first) is None
     assert replica().find(first) is None
     assert first not in {key["kid"] for key in keys.public()}
     assert replica().current().id == keys.current().id == second
+
+
+def test_a_key_is_known_as_long_as_its_tokens_last(replica: Open, store: Store, clock: Clock) -> None:
+    """Where tokens come to last longer than when the key was made, another one signs them."""
+    former = replica().current().id
+    clock.advance(days=20)
+    longer = SigningKeys(store.records, KeyRing(FIRST), clock=clock, lifetime=timedelta(days=90))
+    assert longer.current().id != former
+    clock.advance(hours=1)
+    assert longer.find(longer.current().id) is not None
+
+
+def test_a_retired_key_is_known_for_a_minute_at_most(replica: Open, clock: Clock) -> None:
+    """Then it signs no more, is published no more, and what it signed is nobody's."""
+    keys = replica()
+    leaked = keys.current().id
+    assert keys.find(leaked) is not None
+    assert replica().retire(leaked)
+    assert not replica().retire(leaked)
+    clock.advance(minutes=1)
+    assert keys.find(leaked) is None
+    assert keys.current().id != leaked
+    assert leaked not in {key["kid"] for key in keys.public()}
+
+
+def test_a_key_from_the_future_signs_nothing(replica: Open, store: Store, clock: Clock) -> None:
+    """One that a replica with a wrong clock has made neither signs for years nor keeps others from being made."""
+    ahead = Clock()
+    ahead.now = clock.now + timedelta(days=700)
+    wrong = SigningKeys(store.records, KeyRing(FIRST), clock=ahead, lifetime=LIFETIME).rotate()
+    for _ in range(3):
+        assert replica().current().id != wrong
+        clock.advance(days=29, hours=23, minutes=30)
+
+
+@pytest.mark.parametrize("sealed", ["é", "x", "", None, 5, "AAAA"])
+def test_a_key_of_another_make_spoils_no_other_one(replica: Open, store: Store, clock: Clock, sealed: object) -> None:
+    """It is as good as none, and the others sign and are published."""
+    current = replica().current().id
+    times: dict[str, Any] = {"created_at": clock.now, "used_at": clock.now, "expires_at": clock.now + LIFETIME}
+    spoiled = Record(kind="signing_key", id="x" * 22, user_id="doorman", data={"sealed": sealed}, **times)
+    store.records.put(spoiled, now=clock.now)
+    assert replica().find("x" * 22) is None
+    assert [key["kid"] for key in replica().public()] == [current]
+
+
+def test_a_store_that_is_away_keeps_nobody_waiting(watched: Watched, clock: Clock) -> None:
+    """What is known goes on signing, and only who knows nothing is told that the store is away."""
+    keys = SigningKeys(cast("Records", watched.records), KeyRing(FIRST), clock=clock, lifetime=LIFETIME)
+    current = keys.current().id
+    watched.fails = {"records.of_user"}
+    clock.advance(hours=1)
+    assert keys.current().id == current
+    other = SigningKeys(cast("Records", watched.records), KeyRing(FIRST), clock=clock, lifetime=LIFETIME)
+    with pytest.raises(UnavailableError):
+        other.current()
 
 
 def test_a_key_that_nobody_used_for_long_signs_no_more(replica: Open, clock: Clock) -> None:
