@@ -86,7 +86,7 @@ class SigningKeys:
         return self._records.delete(_KIND, key_id)
 
     def _look(self) -> _Known:
-        """Return what is known, read anew after a minute. One thread reads, and others wait only if they know nothing."""
+        """Return what is known, read anew after a minute: by one thread, which others await if they know nothing."""
         now, known = self._clock(), self._known
         if known is not None and timedelta(0) <= now - known.read_at < _LOOKED_AT_EVERY:
             return known
