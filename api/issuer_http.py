@@ -28,8 +28,8 @@ _STEP_SECONDS = 3.0  # for each of its steps: a connection, what arrives next
 _MOST_BYTES = 256 * 1024
 _MOST_AT_ONCE = 32
 _RETRY_AFTER = 2
-# What makes the exchange fail whoever logs in (RFC 6749, 5.2).
-_OUR_FAULT = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
+# What is said of a code that is none, or none any more (RFC 6749, 5.2); all else goes for every code.
+_CODES_FAULT = {"invalid_grant", "invalid_request"}
 
 
 def authorization_url(endpoint: str, party: RelyingParty, redirect_url: str, scope: str, login: OAuthState) -> str:
@@ -86,9 +86,9 @@ class IssuerHttp:
         try:
             return self._asked(ask)
         except AuthlibBaseError as error:
-            if error.error in _OUR_FAULT:
-                raise UnavailableError(f"the issuer answers {error.error}: see OIDC_CLIENT_ID and _SECRET") from error
-            raise NotAuthenticatedError from error
+            if error.error in _CODES_FAULT:
+                raise NotAuthenticatedError from error
+            raise UnavailableError("the issuer refuses to exchange codes: see OIDC_CLIENT_ID and its secret") from error
 
     def _asked(self, ask: Callable[[], Result]) -> Result:
         """Ask in a thread of its own, which is left behind when time is up: looking up a host knows no limit."""
