@@ -31,6 +31,18 @@ _RETRY_AFTER = 2
 # What is said of a code that is none, or none any more (RFC 6749, 5.2); all else goes for every code.
 _CODES_FAULT = {"invalid_grant", "invalid_request"}
 
+# The last ones are what an answer that is not as it should be makes of the libraries.
+_NO_ANSWER = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
 
 def authorization_url(endpoint: str, party: RelyingParty, redirect_url: str, scope: str, login: OAuthState) -> str:
     """Return where to send the browser: for a code, with PKCE (RFC 7636), a state and a nonce."""
@@ -86,7 +98,7 @@ class IssuerHttp:
         try:
             return self._asked(ask)
         except AuthlibBaseError as error:
-            if error.error in _CODES_FAULT:
+            if str(error.error) in _CODES_FAULT:
                 raise NotAuthenticatedError from error
             raise UnavailableError("the issuer refuses to exchange codes: see OIDC_CLIENT_ID and its secret") from error
 
@@ -113,7 +125,7 @@ class IssuerHttp:
         try:
             with giving_way():
                 return answer.result(_SECONDS)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, TypeError, RecursionError) as error:
+        except _NO_ANSWER as error:
             raise UnavailableError(f"the issuer gives no answer ({type(error).__name__})", _RETRY_AFTER) from error
 
 

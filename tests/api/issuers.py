@@ -22,6 +22,13 @@ CLIENT_ID, CLIENT_SECRET = "doorman of the tests", "a secret + of % this client"
 REDIRECT_URL = "http://localhost/users/login/oauth/callback"
 DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
 
+USELESS = [
+    {"kty": "odd"},
+    "no key",
+    {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "short"},
+    {"kty": "EC", "crv": "P-256", "kid": "half of one"},
+]
+
 
 class AnyAlgorithm(JWSRegistry):
     """Signs with algorithms that nobody should take, and headers that nobody knows."""
@@ -70,6 +77,8 @@ class SmallIssuer:
         self.documents: dict[str, bytes] = {}
         self.grants: dict[str, str] = {}
         self.token_status = 200
+        self.token_error: object = None  # in place of the one that goes with the status
+        self.encoding = "identity"
         self.asked: list[str] = []
         self.forms: list[tuple[str | None, dict[str, str]]] = []
         self.silent: set[str] = set()  # paths where it lets clients wait until it ends
@@ -87,7 +96,7 @@ class SmallIssuer:
         }
         keys = [key.as_dict(private=False) for key in self.keys]
         self.documents[DISCOVERY] = json.dumps(metadata | changes).encode()
-        self.documents[JWKS] = json.dumps({"keys": [{"kty": "odd"}, "no key", *keys]}).encode()
+        self.documents[JWKS] = json.dumps({"keys": [*USELESS, *keys]}).encode()
 
     @property
     def settings(self) -> Environment:
@@ -124,13 +133,14 @@ def running_issuer() -> Iterator[SmallIssuer]:
                 self._answer(200, json.dumps(granted).encode())
             else:
                 error = {400: "invalid_grant", 401: "invalid_client"}.get(issuer.token_status, "server_error")
-                self._answer(issuer.token_status, json.dumps({"error": error}).encode())
+                self._answer(issuer.token_status, json.dumps({"error": issuer.token_error or error}).encode())
 
         def _answer(self, status: int, body: bytes) -> None:
             if self.path in issuer.silent:
                 issuer.ends.wait()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Encoding", issuer.encoding)
             self.send_header("Content-Length", str(len(body)))
             if status in {301, 302}:
                 self.send_header("Location", issuer.url + DISCOVERY)

@@ -255,6 +255,21 @@ def test_an_issuer_that_publishes_rubbish(
     assert issuer.asked.count(path) == 1
 
 
+def test_an_issuer_that_packs_its_answers(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Unpacked they may be huge, so they are refused."""
+    issuer.encoding = "gzip"
+    assert present(sqlite_oauth_api, issuer.token()).status_code == 503
+
+
+def test_simultaneous_first_logins_make_one_user(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Each with a token of its own gets in, and they are the same user."""
+    tokens = [issuer.token(nonce=str(number)) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [told(answer) for answer in pool.map(lambda token: present(oauth_api, token), tokens)]
+    assert [status for status, _ in answers] == [200] * 8
+    assert oauth_api.get("?oauth=1").get_json()["users"] == ["hy103"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"issuer": "http://127.0.0.1"}, {"jwks_uri": "http://issuer.example/jwks"}, {"jwks_uri": "file:///etc/passwd"}],

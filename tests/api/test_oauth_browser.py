@@ -215,6 +215,14 @@ def test_exchanges_that_fail(
     assert not [secret for secret in secrets if secret in caplog.text + answer.text]
 
 
+@pytest.mark.parametrize("error", [["invalid_grant"], {"a": 1}, 5])
+def test_errors_that_are_no_texts(sqlite_oauth_api: Api, issuer: SmallIssuer, error: object) -> None:
+    """An issuer that does not say what is wrong is not taken to mean the code."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    issuer.token_error, issuer.token_status = error, 400
+    assert browser.come_back().status_code == 503
+
+
 def test_an_issuer_that_gives_no_id_token(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
     """Where the token is missing or takes too long, it is 503 within seconds."""
     browser = Browser(sqlite_oauth_api, issuer)
