@@ -20,6 +20,7 @@ from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.jwt_users import JwtUsers
 from api.logs import configure_logging
+from api.oauth_proofs import proofs_for
 from api.proxies import TrustedProxies
 from api.routes import AnyMethodRule
 from api.server import AsgiApplication, Limits
@@ -132,26 +133,26 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))
     for surface in sorted(settings.surfaces):
-        for blueprint in _BLUEPRINTS[surface](core, proxies):
+        for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
     return app
 
 
-def _v2(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
     return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
 
 
-def _syncano(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     return [UserAuth(core, proxies).blueprint(), UsersClass(core, proxies).blueprint()]
 
 
-def _classic(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
+def _classic(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     return [Classic(core, proxies).blueprint()]
 
 
-def _jwt(core: Core, proxies: TrustedProxies) -> list[Blueprint]:
-    return [JwtUsers(core, proxies).blueprint()]
+def _jwt(core: Core, proxies: TrustedProxies, settings: Settings) -> list[Blueprint]:
+    return [JwtUsers(core, proxies, proofs_for(settings, core, proxies)).blueprint()]
 
 
 _BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from api.answers import json_answer
 from api.json_body import read_members
 from api.jwt_auth import JwtAuth
+from api.oauth_proofs import NoIssuerError, OAuthProofs
 from api.proxies import TrustedProxies
 from api.refusals import Answers, Refusal
 from api.routes import add_route, make_surface
@@ -38,9 +39,10 @@ class BadNameError(errors.DoormanError):
 class JwtUsers:
     """The routes. Bodies are wrapped, ``{"user": {…}}``, and failures are a JSON string."""
 
-    def __init__(self, core: Core, proxies: TrustedProxies) -> None:
+    def __init__(self, core: Core, proxies: TrustedProxies, proofs: OAuthProofs) -> None:
         self._core = core
         self._proxies = proxies
+        self._proofs = proofs
         self._auth = JwtAuth(core, proxies)
 
     def blueprint(self) -> Blueprint:
@@ -50,6 +52,7 @@ class JwtUsers:
             errors.InvalidParametersError: _broken_rules,
             errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorized"),
             errors.AccessDeniedError: lambda _: json_answer(403, "Unauthorized"),
+            NoIssuerError: lambda _: json_answer(400, "No issuer is configured here."),
             errors.UserExistsError: lambda _: json_answer(422, "Username is already registered"),
             errors.UserNotFoundError: lambda _: json_answer(400, "User does not exist"),
         }
@@ -58,6 +61,7 @@ class JwtUsers:
             add_route(blueprint, f"/users/{group}", POST=partial(self.create_user, group))
         add_route(blueprint, "/users/login", POST=self.login)
         add_route(blueprint, "/users/login/oauth", POST=self.login_by_oauth, GET=self.begin_oauth)
+        add_route(blueprint, "/users/login/oauth/callback", GET=self.finish_oauth)
         add_route(blueprint, "/users/permission", POST=self.change_group)
         add_route(blueprint, "/.well-known/jwks.json", GET=self.list_keys)
         return blueprint
@@ -82,17 +86,28 @@ class JwtUsers:
         return self._with_token(caller)
 
     def login_by_oauth(self) -> Response:
-        """Log an OAuth user in by ``netid``; an unknown one is made, with ``name``. An admin vouches for it."""
+        """Log an OAuth user in by ``netid``; an unknown one is made, with ``name``.
+
+        The issuer vouches for it by an ``id_token``, or an admin by the credentials of the request.
+        """
         members = _wrapped("user", "info")
         net_id = members.get("netid")
         if not isinstance(net_id, str) or not net_id.strip():
             return json_answer(400, "Netid cannot be blank.")
+        name = members.get("name")
+        if members.get("id_token") is not None:
+            shown_name = name if isinstance(name, str) else None
+            return self._with_token(self._proofs.by_id_token(net_id, members["id_token"], shown_name))
         admin = self._auth.voucher()
-        return self._with_token(Caller(self._oauth_user(admin, net_id, members.get("name")), admin.client))
+        return self._with_token(Caller(self._oauth_user(admin, net_id, name), admin.client))
 
     def begin_oauth(self) -> Response:
         """Send a browser to the issuer, when one is configured."""
-        return json_answer(400, "No issuer is configured here.")
+        return self._proofs.begin()
+
+    def finish_oauth(self) -> Response:
+        """Log the user in whom the issuer sends back, with ``code`` and ``state``: the answer has a token."""
+        return self._proofs.forget(self._with_token(self._proofs.finish()))
 
     def change_group(self) -> Response:
         """Put the user ``username`` of the kind ``oauth`` into the group ``permission``. For admins."""

@@ -10,6 +10,8 @@ from api.settings import Settings
 def configure_logging(settings: Settings) -> None:
     """Send log lines to standard error, unless whoever runs this process has decided otherwise already."""
     logging.basicConfig(level=settings.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for client in ("httpx2", "httpcore2"):  # they log each request of an issuer, which is nobody's concern
+        logging.getLogger(client).setLevel(logging.WARNING)
     logging.getLogger("pymongo").setLevel(logging.WARNING)  # at debug level it logs whole commands
 
 

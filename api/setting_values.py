@@ -90,6 +90,30 @@ def origins(text: str) -> frozenset[str]:
     return origins
 
 
+def service_url(text: str) -> str:
+    """Read a URL that what is secret may be sent to: over TLS, or to this very machine."""
+    parts = urlsplit(text)
+    if not re.fullmatch(r"[!-~]{1,500}", text) or parts.username is not None or parts.fragment or not parts.hostname:
+        raise ValueError
+    if parts.scheme != "https" and (parts.scheme != "http" or not is_loopback(parts.hostname)):
+        raise ValueError
+    parts.port  # noqa: B018 - reading it raises if it is none
+    return text
+
+
+def issuer_url(text: str) -> str:
+    if "?" in text or "#" in text:  # OpenID Connect Discovery 1.0, 3
+        raise ValueError
+    return service_url(text)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 

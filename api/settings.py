@@ -1,15 +1,14 @@
 """The settings: every one in ``OPTIONS``, read from the environment once, checked at start, wrong ones named."""
 
-import ipaddress
 import logging
 import os
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from api.contradictions import contradictions
 from api.setting_values import (
     FEWEST_DISTINCT,
     LOG_LEVELS,
@@ -17,16 +16,20 @@ from api.setting_values import (
     Network,
     database_url,
     integer,
+    is_loopback,
+    issuer_url,
     matching,
     networks,
     one_of,
     origins,
     readable_file,
     secret_key,
+    service_url,
     sqlite_path,
     surfaces,
 )
 from models.errors import SetupError
+from models.id_tokens import RelyingParty
 from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
 from models.registrations import RegistrationPolicy
 from models.secret import Secret
@@ -89,6 +92,11 @@ OPTIONS: Mapping[str, Option] = {
     "SESSION_MAX_DAYS": Option("90", "1 to 365 days, after which any session ends", integer(1, 365)),
     "TOKEN_DAYS": Option("7", "1 to 90 days, after which a JSON Web Token ends", integer(1, 90)),
     "TOKEN_ISSUER": Option("doorman", "1 to 200 characters without spaces", matching(r"[!-~]{1,200}")),
+    "OIDC_ISSUER": Option("", "an https URL without a query, or http on loopback", issuer_url),
+    "OIDC_CLIENT_ID": Option("", "1 to 200 printable ASCII characters", matching(r"[ -~]{1,200}")),
+    "OIDC_CLIENT_SECRET": Option("", "what the issuer gave this client, if anything", Secret, in_file=True),
+    "OIDC_CLAIM": Option("sub", "the name of a claim, without spaces", matching(r"[!-~]{1,200}")),
+    "OIDC_REDIRECT_URL": Option("", "an https URL, or http on loopback", service_url),
     "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
     "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
@@ -122,6 +130,11 @@ class Settings:
     session_max_days: int
     token_days: int
     token_issuer: str
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: Secret | None
+    oidc_claim: str
+    oidc_redirect_url: str | None
     log_level: str
     tls_cert: Path | None
     tls_key: Path | None
@@ -141,7 +154,7 @@ class Settings:
             except ValueError:
                 wrong.append(f"{name} must be {option.allowed}.")
         if not wrong:
-            wrong = _contradictions(values)
+            wrong = contradictions(values)
         if wrong:
             raise SetupError("\n".join(["The settings are wrong:", *(f"  {line}" for line in wrong)]))
         return cls(**values)
@@ -164,6 +177,13 @@ class Settings:
         )
 
     @property
+    def relying_party(self) -> RelyingParty | None:
+        """What this service is to its issuer, or ``None`` where none is configured."""
+        if self.oidc_issuer is None or self.oidc_client_id is None:
+            return None
+        return RelyingParty(issuer=self.oidc_issuer, client_id=self.oidc_client_id, claim=self.oidc_claim)
+
+    @property
     def store_name(self) -> str:
         """What to call the store in messages: never its address, which may hold a password."""
         return (
@@ -184,7 +204,7 @@ class Settings:
         found = []
         if self.bcrypt_rounds < _ADVISED_ROUNDS:
             found.append(f"BCRYPT_ROUNDS={self.bcrypt_rounds} makes stolen hashes cheap to crack; use 12 in service.")
-        if not _is_loopback(self.host) and not self.tls_cert and not self.trusted_proxies:
+        if not is_loopback(self.host) and not self.tls_cert and not self.trusted_proxies:
             found.append(
                 f"HOST={self.host} takes passwords from the network in plain text: "
                 "set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES to the proxy that ends TLS."
@@ -206,30 +226,3 @@ def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:
     if not text:
         raise _WrongSettingError(f"{name}_FILE: {path} is empty.")
     return text
-
-
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    found = []
-    if bool(values["basic_auth_user"]) != bool(values["basic_auth_password"]):
-        found.append("BASIC_AUTH_USER and BASIC_AUTH_PASSWORD: set both or neither.")
-    if values["auth_token"] and not values["basic_auth_user"]:
-        found.append("AUTH_TOKEN: it is the first admin's, so BASIC_AUTH_USER and BASIC_AUTH_PASSWORD are needed too.")
-    if bool(values["tls_cert"]) != bool(values["tls_key"]):
-        found.append("TLS_CERT and TLS_KEY: set both or neither.")
-    elif values["tls_cert"]:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(values["tls_cert"], values["tls_key"], password="")
-        except (OSError, ValueError) as error:
-            found.append(
-                f"TLS_CERT and TLS_KEY: they are not a PEM certificate chain and its unencrypted key ({error})."
-            )
-    if not sqlite_path(values["database_url"].reveal()) and not values["secret_key"]:
-        found.append("SECRET_KEY: it is required with MongoDB, since all replicas share it.")
-    return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

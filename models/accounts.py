@@ -98,6 +98,13 @@ class Accounts:
         self._store.insert([user])
         return user
 
+    def create_oauth(self, client: Client, user_name: str, fields: Changes) -> User:
+        """Add an OAuth user whom an issuer has named. Raises as ``create`` does."""
+        checked = self._new_name(user_name, fields, 1)
+        user = self._new_user(client, checked, 1)
+        self._store.insert([user])
+        return user
+
     def create_first_admin(self, user_name: str, fields: Changes) -> bool:
         """Add an admin if the store has none, and return whether this call did; one atomic insert decides.
 

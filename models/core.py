@@ -9,9 +9,12 @@ from models.accounts import Accounts
 from models.credentials import Authenticator
 from models.errors import SetupError
 from models.hashing_gate import HashingGate
+from models.id_tokens import IdTokens
 from models.listing import Listing
 from models.login_limiter import LoginLimiter
 from models.lookups import Lookups
+from models.oauth_logins import OAuthLogins
+from models.oauth_states import OAuthStates
 from models.password_checks import PasswordChecks
 from models.passwords import Hasher, PasswordPolicy
 from models.registrations import RegistrationPolicy, Registrations
@@ -40,6 +43,9 @@ class Core:
     sessions: Sessions
     tokens: Tokens
     signing_keys: SigningKeys
+    id_tokens: IdTokens
+    oauth_states: OAuthStates
+    oauth_logins: OAuthLogins
     uses: Uses
 
     def close(self) -> None:
@@ -95,6 +101,7 @@ def build_core(
     authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock)
     rules = AccountRules(policy, hasher, gate, keys)
     accounts = Accounts(store, lookups, rules, authenticator=authenticator, limiter=limiter, clock=clock)
+    id_tokens = IdTokens(store.records, clock)
     return Core(
         store,
         lookups,
@@ -105,5 +112,8 @@ def build_core(
         sessions,
         Tokens(sessions, signing_keys, clock=clock, issuer=issuer),
         signing_keys,
+        id_tokens,
+        OAuthStates(store.records, keys, clock),
+        OAuthLogins(accounts, id_tokens),
         uses,
     )

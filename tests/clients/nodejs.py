@@ -12,13 +12,18 @@ HERE = Path(__file__).parent
 SECONDS = 60.0
 
 
-def run_node(script: Path, *arguments: str, **environment: str) -> Any:
-    """Run a script, and return the JSON that the last line of its output is."""
+def installed_node() -> Path:
+    """Return the program that runs the scripts, once their packages are there."""
     node = program("node")
     if not (HERE / "node_modules" / ".made").exists():
         missing("what tests/clients/package.json names is not installed (make test does it)")
+    return node
+
+
+def run_node(script: Path, *arguments: str, **environment: str) -> Any:
+    """Run a script, and return the JSON that the last line of its output is."""
     done = subprocess.run(
-        [node, script, *arguments],
+        [installed_node(), script, *arguments],
         env=os.environ | environment,
         cwd=HERE,
         capture_output=True,

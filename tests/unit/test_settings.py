@@ -12,6 +12,11 @@ from models.secret import Secret
 from tests.certificates import make_certificate
 
 KEY = "0123456789abcdef" * 2
+OIDC = {
+    "OIDC_ISSUER": "https://issuer.example",
+    "OIDC_CLIENT_ID": "doorman",
+    "OIDC_REDIRECT_URL": "http://localhost:5000/users/login/oauth/callback",
+}
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -71,6 +76,15 @@ def test_defaults_need_nothing() -> None:
         ("SESSION_MAX_DAYS", "366"),
         ("TOKEN_DAYS", "91"),
         ("TOKEN_ISSUER", "two words"),
+        ("OIDC_ISSUER", "http://issuer.example"),
+        ("OIDC_ISSUER", "https://issuer.example/?x"),
+        ("OIDC_ISSUER", "https://user@issuer.example"),
+        ("OIDC_ISSUER", "https://"),
+        ("OIDC_ISSUER", "https://issuer.example:x"),
+        ("OIDC_CLIENT_ID", "\u00fc"),
+        ("OIDC_CLAIM", "two words"),
+        ("OIDC_REDIRECT_URL", "/users/login/oauth/callback"),
+        ("OIDC_REDIRECT_URL", "https://users.example/#callback"),
         ("LOG_LEVEL", "loud"),
         ("TLS_CERT", "/nowhere"),
         ("TLS_KEY", "/nowhere"),
@@ -100,6 +114,10 @@ def test_all_wrong_values_are_told_at_once() -> None:
         ({"TLS_CERT": __file__}, "TLS_CERT and TLS_KEY: set both or neither"),
         ({"TLS_CERT": __file__, "TLS_KEY": __file__}, "TLS_CERT and TLS_KEY: they are not a PEM certificate"),
         ({"DATABASE_URL": "mongodb://localhost"}, "SECRET_KEY: it is required with MongoDB"),
+        ({"OIDC_ISSUER": "https://a.example"}, "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_REDIRECT_URL: set all of them"),
+        (OIDC | {"OIDC_REDIRECT_URL": ""}, "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_REDIRECT_URL: set all of them"),
+        ({"OIDC_CLIENT_SECRET": "x"}, "OIDC_CLIENT_SECRET and OIDC_CLAIM: they are of use with OIDC_ISSUER alone"),
+        ({"OIDC_CLAIM": "email"}, "OIDC_CLIENT_SECRET and OIDC_CLAIM: they are of use with OIDC_ISSUER alone"),
         ({"SECRET_KEY": KEY, "SECRET_KEY_FILE": __file__}, "SECRET_KEY and SECRET_KEY_FILE are both set"),
         ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE: /nowhere cannot be read"),
         ({"SECRET_KEY_FILE": "/dev/null"}, "SECRET_KEY_FILE: /dev/null is empty"),
@@ -117,7 +135,7 @@ def test_each_secret_may_come_from_a_file(tmp_path: Path, name: str) -> None:
     value = "sqlite:///elsewhere.db" if name == "DATABASE_URL" else "a secret of thirty-two bytes, or more"
     path = tmp_path / "secret"
     path.write_text(value + "\r\n")
-    others = {"BASIC_AUTH_USER": "root", "BASIC_AUTH_PASSWORD": "x"}
+    others = {"BASIC_AUTH_USER": "root", "BASIC_AUTH_PASSWORD": "x"} | OIDC
     others.pop(name, None)
     settings = Settings.from_env({**others, f"{name}_FILE": str(path)})
     read = getattr(settings, name.lower())

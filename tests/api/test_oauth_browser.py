@@ -1,0 +1,279 @@
+"""OAuth logins by the browser: each begins and ends once, in one browser, with what the issuer gave for it."""
+
+import hashlib
+import re
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote_plus, urlsplit
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.api.conftest import Api
+from tests.api.cores import Clock, opened_api
+from tests.api.issuers import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, TOKEN, SmallIssuer, running_issuer
+from tests.databases import Environment, dump
+
+UNAUTHORIZED = (401, "Unauthorized")
+LOGIN, CALLBACK = "/users/login/oauth", "/users/login/oauth/callback"
+MakeApi = Callable[[Environment], Api]
+
+
+@pytest.fixture
+def issuer() -> Iterator[SmallIssuer]:
+    with running_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def oauth_api(environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
+    """The application with an issuer, over each store."""
+    return make_api(environment | issuer.settings)
+
+
+@pytest.fixture
+def sqlite_oauth_api(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
+    """The application with an issuer over SQLite, for what has nothing to do with the store."""
+    return make_api(sqlite_environment | issuer.settings)
+
+
+class Browser:
+    """A login on its way: what the browser was sent to the issuer with, and its cookie."""
+
+    def __init__(self, api: Api, issuer: SmallIssuer) -> None:
+        self.api = api
+        self.issuer = issuer
+        self.sent = api.ask(LOGIN, method="GET")
+        assert self.sent.status_code == 303, self.sent.text
+        self.query = {name: value for name, [value] in parse_qs(urlsplit(self.sent.location).query).items()}
+        self.cookie = self.sent.headers["Set-Cookie"].partition(";")[0]
+
+    def grant(self, code: str = "a code", **changes: Any) -> None:
+        """Have the issuer give a token for the code."""
+        self.issuer.grants[code] = self.issuer.token(**({"nonce": self.query["nonce"]} | changes))
+
+    def come_back(self, cookie: str | None = "", code: str | None = "a code", **changes: Any) -> TestResponse:
+        query = {"state": self.query["state"], "iss": self.issuer.url, "code": code} | changes
+        cookie = self.cookie if cookie == "" else cookie
+        headers = {"Cookie": cookie} if cookie is not None else {}
+        return self.api.ask(CALLBACK, method="GET", query_string=without_none(query), headers=headers)
+
+
+def without_none(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def told(answer: TestResponse) -> tuple[int, Any]:
+    return answer.status_code, answer.get_json()
+
+
+def test_a_browser_logs_in(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """It is sent with PKCE, state and nonce, and its code is exchanged with the verifier and the client's secret."""
+    browser = Browser(oauth_api, issuer)
+    asked = browser.query
+    assert browser.sent.location.startswith(f"{issuer.url}/authorize?")
+    assert asked == asked | {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": REDIRECT_URL,
+        "scope": "openid profile",
+        "code_challenge_method": "S256",
+    }
+    assert min(len(asked["state"]), len(asked["nonce"]), len(asked["code_challenge"])) >= 43
+    browser.grant()
+    answer = browser.come_back()
+    user = answer.get_json()["user"]
+    expected = {"username": "hy103", "name": "Bill Yu", "oauth": 1, "user_group": "noob", "token": user["token"]}
+    assert told(answer) == (200, {"user": expected})
+    assert answer.headers["Set-Cookie"].startswith("oauth_login=;")
+    [(authorization, form)] = issuer.forms
+    verifier = form.pop("code_verifier")
+    digest = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode()
+    assert digest.rstrip("=") == asked["code_challenge"]
+    assert form == {"grant_type": "authorization_code", "code": "a code", "redirect_uri": REDIRECT_URL}
+    assert authorization is not None
+    credentials = b64decode(authorization.removeprefix("Basic ")).decode()
+    assert credentials == f"{quote_plus(CLIENT_ID)}:{quote_plus(CLIENT_SECRET)}"
+
+
+def test_the_cookie_is_for_the_callback_alone(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi
+) -> None:
+    """No script reads it, no other path gets it, and behind TLS it does not cross the network without."""
+    plain = Browser(make_api(sqlite_environment | issuer.settings), issuer).sent.headers["Set-Cookie"]
+    url = {"OIDC_REDIRECT_URL": "https://users.example/api/users/login/oauth/callback"}
+    secure = Browser(make_api(sqlite_environment | issuer.settings | url), issuer).sent.headers["Set-Cookie"]
+    attributes = [set(re.split("; ", cookie)[1:]) for cookie in (plain, secure)]
+    common = {"HttpOnly", "SameSite=Lax", "Max-Age=600"}
+    assert attributes[0] >= common | {f"Path={CALLBACK}"}
+    assert "Secure" not in attributes[0]
+    assert attributes[1] >= common | {"Path=/api/users/login/oauth/callback", "Secure"}
+
+
+def test_a_login_ends_once(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Of simultaneous returns one logs in, and none does later, with another code either."""
+    browser = Browser(oauth_api, issuer)
+    for number in range(9):
+        browser.grant(f"code {number}", jti=str(number))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: told(browser.come_back(code=f"code {number}")), range(8)))
+    assert sorted(status for status, _ in answers) == [200] + [401] * 7
+    assert told(browser.come_back(code="code 8")) == UNAUTHORIZED
+    assert len(issuer.forms) == 1
+
+
+def test_another_browser_cannot_end_it(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Without the cookie, with another's, or with several it is refused; and the right browser still comes back."""
+    browser, other = Browser(oauth_api, issuer), Browser(oauth_api, issuer)
+    browser.grant()
+    for cookie in (None, "oauth_login=", "oauth_login=ü", other.cookie, f"{other.cookie}; {browser.cookie}"):
+        assert told(browser.come_back(cookie)) == UNAUTHORIZED
+    assert issuer.forms == []
+    assert browser.come_back().status_code == 200
+
+
+@pytest.mark.parametrize("state", [None, "", "x", "x" * 1000, ["one", "two"]])
+def test_foreign_states_are_refused(sqlite_oauth_api: Api, issuer: SmallIssuer, state: object) -> None:
+    """A state that did not begin here, or that nobody can tell, leads nowhere."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    assert told(browser.come_back(state=state)) == UNAUTHORIZED
+    assert issuer.forms == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "https://another.example"},
+        {"iss": None},
+        {"iss": ["https://another.example", "x"]},
+        {"error": "access_denied", "code": None},
+        {"error": "access_denied"},
+        {"code": None},
+        {"code": ["a code", "another"]},
+        {"code": "x" * 5000},
+    ],
+)
+def test_answers_that_are_refused(sqlite_oauth_api: Api, issuer: SmallIssuer, changes: dict[str, Any]) -> None:
+    """An issuer's error, another issuer's answer, and one without a code; the login is over by that."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    assert told(browser.come_back(**changes)) == UNAUTHORIZED
+    assert told(browser.come_back()) == UNAUTHORIZED
+    assert issuer.forms == []
+
+
+def test_issuers_that_do_not_name_themselves(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """RFC 9207 is kept where the issuer keeps it, and so is the way that it wants the secret."""
+    issuer.publish(
+        authorization_response_iss_parameter_supported=None,
+        token_endpoint_auth_methods_supported=["client_secret_post"],
+    )
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    assert browser.come_back(iss=None).status_code == 200
+    [(authorization, form)] = issuer.forms
+    assert (authorization, form["client_id"], form["client_secret"]) == (None, CLIENT_ID, CLIENT_SECRET)
+
+
+def test_public_clients_have_no_secret(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> None:
+    """Without a secret the client names itself, and PKCE protects the code."""
+    browser = Browser(make_api(sqlite_environment | issuer.settings | {"OIDC_CLIENT_SECRET": ""}), issuer)
+    browser.grant()
+    assert browser.come_back().status_code == 200
+    [(authorization, form)] = issuer.forms
+    assert (authorization, form["client_id"], "client_secret" in form) == (None, CLIENT_ID, False)
+
+
+@pytest.mark.parametrize("changes", [{"nonce": "another"}, {"nonce": None}, {"aud": "another"}, {"exp": 1}])
+def test_tokens_for_others_are_refused(oauth_api: Api, issuer: SmallIssuer, changes: dict[str, Any]) -> None:
+    """What the code stands for has to answer this very login, and to hold like any ID token."""
+    browser = Browser(oauth_api, issuer)
+    browser.grant(**changes)
+    assert told(browser.come_back()) == UNAUTHORIZED
+    replayed = Browser(oauth_api, issuer)
+    issuer.grants["a code"] = issuer.token(nonce=browser.query["nonce"])
+    assert told(replayed.come_back()) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, 401), (401, 503), (500, 503), (503, 503), (302, 503)])
+def test_exchanges_that_fail(
+    sqlite_oauth_api: Api, issuer: SmallIssuer, caplog: pytest.LogCaptureFixture, status: int, expected: int
+) -> None:
+    """A bad code is the browser's fault; a refused client or a broken issuer is not, and no secret is logged."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    issuer.token_status = status
+    answer = browser.come_back()
+    assert (answer.status_code, type(answer.get_json())) == (expected, str)
+    assert ("Retry-After" in answer.headers) == (expected == 503)
+    [(_, form)] = issuer.forms
+    secrets = [form["code"], form["code_verifier"], CLIENT_SECRET, browser.query["state"], browser.query["nonce"]]
+    assert not [secret for secret in secrets if secret in caplog.text + answer.text]
+
+
+@pytest.mark.parametrize("error", [["invalid_grant"], {"a": 1}, 5])
+def test_errors_that_are_no_texts(sqlite_oauth_api: Api, issuer: SmallIssuer, error: object) -> None:
+    """An issuer that does not say what is wrong is not taken to mean the code."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    issuer.token_error, issuer.token_status = error, 400
+    assert browser.come_back().status_code == 503
+
+
+def test_an_issuer_that_gives_no_id_token(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Where the token is missing or takes too long, it is 503 within seconds."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    issuer.grants["a code"] = None  # type: ignore[assignment]  # as no issuer should
+    assert browser.come_back().status_code == 503
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    issuer.silent.add(TOKEN)
+    assert browser.come_back().status_code == 503
+
+
+def test_nothing_is_written_while_the_issuer_is_away(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """A browser that cannot be sent anywhere is told so."""
+    issuer.publish(authorization_endpoint="http://issuer.example/")
+    answer = sqlite_oauth_api.ask(LOGIN, method="GET")
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (503, False)
+
+
+def test_logins_end_after_ten_minutes(environment: Environment, issuer: SmallIssuer, clock: Clock) -> None:
+    """Who comes back later begins anew."""
+    with opened_api(environment | issuer.settings, clock=clock) as api:
+        for seconds, status in ((599, 200), (601, 401)):
+            browser = Browser(api, issuer)
+            clock.advance(seconds)
+            now = int(clock.now.timestamp())
+            browser.grant(iat=now, exp=now + 60)
+            assert browser.come_back().status_code == status
+
+
+def test_the_store_holds_no_secret(
+    environment: Environment, issuer: SmallIssuer, make_api: MakeApi, tmp_path: Path
+) -> None:
+    """Neither state nor nonce, neither the cookie nor the verifier can be read there."""
+    browser = Browser(make_api(environment | issuer.settings), issuer)
+    held = dump(environment, tmp_path)
+    assert b"oauth_state" in held
+    secrets = [browser.query["state"], browser.query["nonce"], browser.cookie.partition("=")[2]]
+    assert not [secret for secret in secrets if secret.encode() in held]
+
+
+def test_logins_on_their_way_are_few(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """An address that begins more than a hundred loses the first of them, and nobody else does."""
+    here = {"REMOTE_ADDR": "198.51.100.7"}
+    other = Browser(sqlite_oauth_api, issuer)
+    first = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
+    for _ in range(100):
+        last = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
+    for answer, status in ((first, 401), (last, 200), (other.sent, 200)):
+        query = {name: value for name, [value] in parse_qs(urlsplit(answer.location).query).items()}
+        issuer.grants["a code"] = issuer.token(nonce=query["nonce"])
+        headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+        back = {"state": query["state"], "iss": issuer.url, "code": "a code"}
+        answered = sqlite_oauth_api.ask(CALLBACK, method="GET", query_string=back, headers=headers)
+        assert answered.status_code == status
