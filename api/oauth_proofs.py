@@ -1,11 +1,10 @@
 """How OAuth users prove who they are: by an ID token that they bring, or by a browser that is sent to the issuer."""
 
-from typing import Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from flask import Response, request
 
-from api.openid import Issuer
 from api.proxies import TrustedProxies
 from api.settings import Settings
 from models.core import Core
@@ -15,6 +14,9 @@ from models.id_tokens import Proof
 from models.issuer_keys import UnknownKeyError
 from models.oauth_states import OPEN_FOR
 from models.secret import Secret
+
+if TYPE_CHECKING:
+    from api.openid import Issuer
 
 COOKIE = "oauth_login"
 _LONGEST_CODE = 4096
@@ -59,7 +61,7 @@ class NoProofs:
 class IssuerProofs:
     """What an issuer vouches for."""
 
-    def __init__(self, core: Core, proxies: TrustedProxies, issuer: Issuer) -> None:
+    def __init__(self, core: Core, proxies: TrustedProxies, issuer: "Issuer") -> None:
         self._core = core
         self._proxies = proxies
         self._issuer = issuer
@@ -131,6 +133,8 @@ def proofs_for(settings: Settings, core: Core, proxies: TrustedProxies) -> OAuth
     party, redirect_url = settings.relying_party, settings.oidc_redirect_url
     if party is None or redirect_url is None:
         return NoProofs()
+    from api.openid import Issuer  # noqa: PLC0415 - what it needs takes 5 MB in each worker
+
     return IssuerProofs(core, proxies, Issuer(party, settings.oidc_client_secret, redirect_url))
 
 
