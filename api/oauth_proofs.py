@@ -11,7 +11,7 @@ from models.core import Core
 from models.credentials import Caller
 from models.errors import DoormanError, NotAuthenticatedError
 from models.id_tokens import Proof
-from models.issuer_keys import UnknownKeyError
+from models.jwt import UnknownKeyError
 from models.oauth_states import OPEN_FOR
 from models.secret import Secret
 

@@ -10,7 +10,7 @@ from api.setting_values import service_url
 from api.threads import giving_way
 from models.errors import UnavailableError
 from models.id_tokens import RelyingParty
-from models.issuer_keys import IssuerKeys
+from models.jwt import IssuerKeys
 from models.oauth_states import OAuthState
 from models.secret import Secret
 from models.waiting import about_to_wait

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models.errors import NotAuthenticatedError, RecordExistsError
-from models.issuer_keys import IssuerKeys
-from models.jwt import BadTokenError
+from models.jwt import BadTokenError, IssuerKeys
 from models.records import Record
 from models.secret import Secret
 from models.storage import Records

@@ -1,3 +1,10 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.mongod", "tests.databases", "tests.running", "tests.bcrypt_costs", "tests.api.cores"]
+pytest_plugins = [
+    "tests.mongod",
+    "tests.databases",
+    "tests.running",
+    "tests.bcrypt_costs",
+    "tests.api.cores",
+    "tests.api.issuers",
+]

@@ -1,21 +1,23 @@
-"""A small OpenID Connect issuer of the tests' own, which issues whatever a test wants, right or wrong."""
+"""A small OpenID Connect issuer of the tests' own, which issues whatever a test wants, and applications that ask it."""
 
 import hmac
 import json
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from models.core import utc_now
+from tests.api.conftest import Api
 from tests.databases import Environment
 
 CLIENT_ID, CLIENT_SECRET = "doorman of the tests", "a secret + of % this client"
@@ -162,3 +164,24 @@ def running_issuer() -> Iterator[SmallIssuer]:
             issuer.ends.set()
             server.shutdown()
             serving.join()
+
+
+MakeApi = Callable[[Environment], Api]
+
+
+@pytest.fixture(name="issuer")
+def fresh_issuer() -> Iterator[SmallIssuer]:
+    with running_issuer() as running:
+        yield running
+
+
+@pytest.fixture
+def oauth_api(environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
+    """The application with an issuer, over each store."""
+    return make_api(environment | issuer.settings)
+
+
+@pytest.fixture
+def sqlite_oauth_api(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
+    """The application with an issuer over SQLite, for what has nothing to do with the store."""
+    return make_api(sqlite_environment | issuer.settings)

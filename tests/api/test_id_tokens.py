@@ -1,7 +1,7 @@
 """OAuth logins by an ID token: what the issuer signs is taken once, and nothing else is taken at all."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,29 +9,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api, authorization
-from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, running_issuer, signed, signed_with_text
+from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, signed, signed_with_text
 from tests.databases import ADMIN, Environment
 
 UNAUTHORIZED = (401, "Unauthorized")
 MakeApi = Callable[[Environment], Api]
-
-
-@pytest.fixture
-def issuer() -> Iterator[SmallIssuer]:
-    with running_issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def oauth_api(environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
-    """The application with an issuer, over each store."""
-    return make_api(environment | issuer.settings)
-
-
-@pytest.fixture
-def sqlite_oauth_api(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
-    """The application with an issuer over SQLite, for what has nothing to do with the store."""
-    return make_api(sqlite_environment | issuer.settings)
 
 
 def present(api: Api, id_token: object, net_id: object = "hy103", wrapper: str = "user", **rest: Any) -> TestResponse:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,30 +14,12 @@ from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api
 from tests.api.cores import Clock, opened_api
-from tests.api.issuers import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, TOKEN, SmallIssuer, running_issuer
+from tests.api.issuers import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, TOKEN, SmallIssuer
 from tests.databases import Environment, dump
 
 UNAUTHORIZED = (401, "Unauthorized")
 LOGIN, CALLBACK = "/users/login/oauth", "/users/login/oauth/callback"
 MakeApi = Callable[[Environment], Api]
-
-
-@pytest.fixture
-def issuer() -> Iterator[SmallIssuer]:
-    with running_issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def oauth_api(environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
-    """The application with an issuer, over each store."""
-    return make_api(environment | issuer.settings)
-
-
-@pytest.fixture
-def sqlite_oauth_api(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> Api:
-    """The application with an issuer over SQLite, for what has nothing to do with the store."""
-    return make_api(sqlite_environment | issuer.settings)
 
 
 class Browser:

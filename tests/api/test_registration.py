@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from models.hashing_gate import HashingGate
 from tests.api.conftest import PASSWORD, Api
-from tests.api.cores import Clock, Open
+from tests.api.cores import Clock, Open, opened_api
 from tests.databases import ADMIN_TOKEN, Environment
 
 HERE, THERE = "203.0.113.1", "203.0.113.2"
@@ -105,6 +107,60 @@ def test_asking_for_names_is_slowed_down(open_api: Open, clock: Clock) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
     assert api.get("", ("root", "a wrong one"), environ_base={"REMOTE_ADDR": HERE}).status_code == 429
     assert register(api, "new", THERE).status_code == 200
+
+
+def test_a_rename_begins_no_new_count(open_api: Open, clock: Clock) -> None:
+    """Who asks for taken names by renaming itself waits longer each time, also under another name of its own."""
+    api = open_api()
+    api.add("ann@email.com")
+    key = register_by_socket(api, "mallory").get_json()["token"]
+
+    def rename(name: str) -> int:
+        rest: dict[str, Any] = {"environ_base": {"REMOTE_ADDR": HERE}}
+        return api.ask(f"/user-auth/update?user_key={key}", {"username": f"{name}@email.com"}, **rest).status_code
+
+    assert (rename("ann"), rename("free")) == (400, 429)
+    clock.advance(0.5)
+    assert (rename("free"), rename("ann")) == (200, 400)
+    clock.advance(0.5)
+    assert rename("another") == 429
+    clock.advance(0.5)
+    assert rename("another") == 200
+
+
+class NotedGate(HashingGate):
+    """A gate that notes who has asked for a turn."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.turns: list[tuple[str, str]] = []
+
+    def login(self, network: str, failures: int = 0) -> AbstractContextManager[None]:
+        self.turns.append(("login", network))
+        return super().login(network, failures)
+
+    def change(self, user_id: str) -> AbstractContextManager[None]:
+        self.turns.append(("change", user_id))
+        return super().change(user_id)
+
+
+def test_only_admins_hash_in_a_queue_of_their_own(environment: Environment) -> None:
+    """Accounts that people make themselves wait by network, once for all that is hashed, and crowd no admin out."""
+    gate = NotedGate()
+    with opened_api(environment, gate=gate) as api:
+        assert register(api, "joe").status_code == 200
+        assert gate.turns == [("login", "203.0.0.0/16")]
+        here: dict[str, Any] = {"environ_base": {"REMOTE_ADDR": HERE}}
+        assert api.get("/joe", ("joe", PASSWORD), **here).status_code == 200
+        gate.turns.clear()
+        changed = api.put("/joe/update", {"password": "another password"}, ("joe", PASSWORD), **here)
+        assert changed.status_code == 200
+        assert [kind for kind, _ in gate.turns] == ["login"]
+        root = api.core.accounts.get("root").id
+        assert api.get().status_code == 200
+        assert api.post("/ann", {"password": PASSWORD}, ADMIN_TOKEN).status_code == 200
+        assert gate.turns[-1] == ("change", root)
+        assert [kind for kind, _ in gate.turns].count("change") == 1
 
 
 def test_racing_registrations_keep_the_limit(open_api: Open) -> None:

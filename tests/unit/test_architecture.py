@@ -12,7 +12,7 @@ SOURCES = {
     for path in [ROOT / "app.py", *ROOT.glob("api/**/*.py"), *ROOT.glob("models/**/*.py")]
 }
 ONE_IMPORTER = {
-    "joserfc": {"models.jwt", "models.issuer_keys"},
+    "joserfc": {"models.jwt"},
     "httpx2": {"api.issuer_http"},
     "authlib": {"api.issuer_http"},
     "bcrypt": {"models.passwords"},

@@ -183,3 +183,14 @@ def test_who_was_admitted_before_a_failure_was_counted_is_not_looked_at(core: Co
     go_on.set()
     late.join(PATIENCE)
     assert [type(error) for error in outcome] == [TooManyAttemptsError]
+
+
+def test_names_that_are_too_long_are_cut_off(core: Core) -> None:
+    """What is longer than any name may be is remembered no longer than that, so long names fill no memory."""
+    long = "\U0001f600" + "x" * 60_000
+    with pytest.raises(NotAuthenticatedError):
+        core.authenticator.basic(f"{long}1", WRONG, HERE)
+    with pytest.raises(TooManyAttemptsError):
+        core.authenticator.basic(f"{long}2", WRONG, HERE)
+    with pytest.raises(NotAuthenticatedError):
+        core.authenticator.basic(long[::-1], WRONG, HERE)

@@ -93,3 +93,9 @@ def test_what_is_no_address(text: str) -> None:
     """What is no e-mail address breaks the rule and nothing else."""
     with pytest.raises(BrokenRuleError):
         names.email_address(text)
+
+
+def test_an_address_that_is_too_long_is_not_looked_into() -> None:
+    """Past the 254 characters that one may have it is refused for that, before any work is spent on it."""
+    with pytest.raises(BrokenRuleError, match="at most 254 characters"):
+        names.email_address("x" * 243 + "@email.com.xy")
