@@ -2,12 +2,14 @@
 
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.api.conftest import PASSWORD, Api
+from tests.storage.stores import opened
 
 JOE = {"username": "joe", "password": "supersecure"}
 
@@ -134,6 +136,16 @@ def test_a_new_login_ends_the_one_whose_cookie_it_takes(joe: Api) -> None:
     former = log_in(joe)
     log_in(joe, headers={"Cookie": f"session={former}"})
     assert log_out(joe, former) == NO_SESSION
+
+
+def test_a_cookie_of_a_spoiled_user_costs_no_login(sqlite_api: Api, tmp_path: Path) -> None:
+    """Whatever is wrong with the session of the old cookie, who logs in anew is logged in."""
+    sqlite_api.ask("/createuser.json", JOE)
+    sqlite_api.add("ann")
+    former = sqlite_api.ask("/login.json", {"username": "ann", "password": PASSWORD}).get_json()["id"]
+    with opened(tmp_path / "doorman.db") as database:
+        database.execute("UPDATE users SET user_group = 'king' WHERE name_key = 'ann'")
+    assert log_out(sqlite_api, log_in(sqlite_api, headers={"Cookie": f"session={former}"})) == SUCCESS
 
 
 def test_nobody_chooses_an_id(joe: Api) -> None:
