@@ -89,6 +89,8 @@ OPTIONS: Mapping[str, Option] = {
     "SESSION_MAX_DAYS": Option("90", "1 to 365 days, after which any session ends", integer(1, 365)),
     "TOKEN_DAYS": Option("7", "1 to 90 days, after which a JSON Web Token ends", integer(1, 90)),
     "TOKEN_ISSUER": Option("doorman", "1 to 200 characters without spaces", matching(r"[!-~]{1,200}")),
+    "WEBSOCKETS": Option("4096", "1 to 100000 open at once, a process", integer(1, 100_000)),
+    "WEBSOCKETS_PER_ADDRESS": Option("256", "1 to 100000 open at once, a process and address", integer(1, 100_000)),
     "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
     "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
@@ -122,6 +124,8 @@ class Settings:
     session_max_days: int
     token_days: int
     token_issuer: str
+    websockets: int
+    websockets_per_address: int
     log_level: str
     tls_cert: Path | None
     tls_key: Path | None

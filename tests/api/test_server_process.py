@@ -110,7 +110,7 @@ def test_query_strings_are_never_logged(tmp_path: Path) -> None:
     "key", [b"", b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"], ids=["half", "whole"]
 )
 def test_a_websocket_is_a_plain_request(tmp_path: Path, key: bytes) -> None:
-    """As long as no surface takes WebSockets, the application answers a handshake, complete or not, as any request."""
+    """Where no surface takes WebSockets, the application answers a handshake, complete or not, as any request."""
     with running(tmp_path) as service, service.connect() as client:
         client.sendall(
             b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n"
@@ -119,8 +119,9 @@ def test_a_websocket_is_a_plain_request(tmp_path: Path, key: bytes) -> None:
         until(lambda: "GET /socket 404 " in service.log, "the log line")
 
 
-def test_a_server_with_websockets_is_told_to_refuse() -> None:
-    """Where the server takes a handshake for a WebSocket itself, the adapter closes it before it is accepted."""
+def test_a_server_with_websockets_is_told_to_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that can tell a client no more has the handshake closed where the application takes no WebSockets."""
+    monkeypatch.setenv("NOTES", str(tmp_path))
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -129,7 +130,8 @@ def test_a_server_with_websockets_is_told_to_refuse() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(AsgiApplication(Failing)({"type": "websocket"}, receive, send))
+    scope = {"type": "websocket", "raw_path": b"/socket", "query_string": b"", "headers": []}
+    asyncio.run(AsgiApplication(Failing)(scope, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
