@@ -109,7 +109,7 @@ class WebSockets:
         if self._conversations is None:
             raise RefusedError(404, "No WebSocket is here.")
         limits = self._conversations.limits
-        http_scope = {**scope, "method": "GET", "scheme": _SCHEMES[scope.get("scheme", "ws")]}
+        http_scope = {**scope, "method": "GET", "scheme": _SCHEMES.get(scope["scheme"], "http")}
         conversation = self._conversations.begin(build_environ(http_scope, None))
         address = conversation.client.address
         if self._is_stopping or len(self._open) >= limits.in_all:

@@ -24,6 +24,8 @@ from models.user import User
 
 PATHS = ("/users", "/users/")
 _FIELDS = {"user_name": "username"}  # whose names here are not the core's
+# Anything else that is raised is a defect.
+_REFUSED: tuple[type[errors.DoormanError], ...] = (*REFUSALS, errors.EmailInUseError)
 _REQUIRED = "It is required."
 _NO_STRING = "It must be a string."
 
@@ -47,7 +49,8 @@ class UserConversations:
 
     def begin(self, environ: dict[str, Any]) -> "UserConversation":
         """Begin one for a handshake. Raises ``RefusedError``: 404 elsewhere, 403 for a foreign page."""
-        if environ["PATH_INFO"] not in PATHS:
+        # As it was sent: an encoded slash is none.
+        if environ["RAW_URI"].partition("?")[0].removeprefix(environ["SCRIPT_NAME"]) not in PATHS:
             raise RefusedError(404, "No WebSocket is here.")
         if not self._browsers.welcome(environ):
             refusal = REFUSALS[ForeignOriginError](ForeignOriginError())
@@ -115,7 +118,7 @@ class UserConversation:
             return {"action": action, "error": "Invalid data."}
         try:
             answer = self._actions[action](data or {})
-        except errors.DoormanError as error:
+        except _REFUSED as error:
             return _told(action, error)
         except Exception:
             # The data is left out: it carries credentials.
