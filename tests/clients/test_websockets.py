@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,9 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.api.conftest import authorization
-from tests.clients.nodejs import HERE
+from tests.api.small_app import until
+from tests.clients.nodejs import HERE, run_node
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
-from tests.running import SOURCES, Doorman
+from tests.mongod import free_port
+from tests.running import SOURCES, Doorman, clean_environment
 
 JOE = {"username": "joe", "email": "joe@example.com", "password": "a fine long password"}
 LOGIN = {"username": "joe", "password": "a fine long password"}
@@ -65,8 +68,9 @@ def join() -> Iterator[Connect]:
     """Open connections that are closed after the test."""
     with ExitStack() as ends:
 
-        def join(doorman: Doorman, path: str = "/users/", *, source: str | None = None, **options: Any) -> Client:
-            url = f"ws://127.0.0.1:{doorman.port}{path}"
+        def join(doorman: Doorman | int, path: str = "/users/", *, source: str | None = None, **options: Any) -> Client:
+            port = doorman if isinstance(doorman, int) else doorman.port
+            url = f"ws://127.0.0.1:{port}{path}"
             source_address = (source or next(SOURCES), 0)
             connection = connect(url, source_address=source_address, open_timeout=PATIENCE, **options)
             return Client(ends.enter_context(connection))
@@ -332,3 +336,47 @@ def test_the_documents_python_works(sqlite_environment: Environment, serve: Serv
         "{'action': 'logo",
     ]
     assert "error" not in done.stdout
+
+
+def test_nodes_ws_works(sqlite_environment: Environment, serve: Serve) -> None:
+    """A client that sends on without waiting gets the answers in their order, and its close is answered in kind."""
+    doorman = serve(sqlite_environment)
+    done = run_node(HERE / "websocket.mjs", f"ws://127.0.0.1:{doorman.port}/users/")
+    answers = done["answers"]
+    assert done["code"] == 1000
+    assert [answer["id"] for answer in answers] == list(range(6))
+    assert [answer["action"] for answer in answers] == ["pong", "new", "login", "me", "logout", "me"]
+    assert [answer.get("error") for answer in answers] == [None, None, None, None, None, ANONYMOUS]
+    assert answers[3]["data"]["email"] == "joe@example.com"
+
+
+UVICORN = ("-m", "uvicorn", "app:app", "--no-access-log", "--log-level", "warning")
+
+
+def test_another_server_serves_it_too(sqlite_environment: Environment, join: Connect) -> None:
+    """Under uvicorn the contract is the same, refusals have their status, and its own stop closes with its own code."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, *UVICORN, "--port", str(port)],
+        env=clean_environment() | sqlite_environment | {"WEBSOCKETS": "1"},
+        cwd=HERE.parents[1],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: reachable(port), "uvicorn")
+        client = join(port, **header(authorization(ADMIN)))
+        assert client.told("me")["username"] == "root"
+        assert client.say(b"{}") == {"error": "Invalid data."}
+        assert refused(join, port)[0] == 503
+        assert refused(join, port, origin="https://evil.example.com")[0] == 403
+        process.terminate()
+        assert client.closed_with() == 1012
+        assert process.wait(PATIENCE) in {0, -signal.SIGTERM}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def reachable(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
