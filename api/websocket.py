@@ -65,8 +65,8 @@ class WebSocketLimits:
     for ``idle_seconds``, and dropped when its client does not take an answer within ``send_seconds``.
     """
 
-    in_all: int = 4096
-    per_address: int = 256
+    in_all: int = 1024
+    per_address: int = 128
     frame_bytes: int = 64 * 1024
     per_second: float = 50.0
     burst: int = 100

@@ -71,6 +71,8 @@ def test_defaults_need_nothing() -> None:
         ("SESSION_MAX_DAYS", "366"),
         ("TOKEN_DAYS", "91"),
         ("TOKEN_ISSUER", "two words"),
+        ("WEBSOCKETS", "0"),
+        ("WEBSOCKETS_PER_ADDRESS", "100001"),
         ("LOG_LEVEL", "loud"),
         ("TLS_CERT", "/nowhere"),
         ("TLS_KEY", "/nowhere"),
