@@ -166,13 +166,13 @@ class _Connection:
             self._receiving.cancel()
 
     async def serve(self) -> None:
-        await self._send({"type": "websocket.accept"})
+        if not await self._sent({"type": "websocket.accept"}):
+            return
         while (message := await self._next()) is not None:
             frame = message.get("text")
             if frame is None:
                 frame = message.get("bytes") or b""
-            # A text of so many characters has as many bytes at least.
-            if len(frame) > self._limits.frame_bytes or _bytes_of(frame) > self._limits.frame_bytes:
+            if _bytes_of(frame) > self._limits.frame_bytes:
                 await self._close(_TOO_BIG, f"A frame has at most {self._limits.frame_bytes} bytes.")
                 return
             if wait := self._pace.wait():
@@ -197,7 +197,8 @@ class _Connection:
                 await asyncio.wait((receiving,))
                 await self._close(_GOING_AWAY, "No action came for too long.")
                 return None
-            if not receiving.cancelled():
+            # Servers raise what they like when the client is gone.
+            if not receiving.cancelled() and receiving.exception() is None:
                 message = receiving.result()
                 if message["type"] == "websocket.receive":
                     return message
@@ -214,7 +215,6 @@ class _Connection:
             sending.cancel()
             await asyncio.wait((sending,))
             return False
-        # Servers raise what they like when the client is gone.
         return not sending.cancelled() and sending.exception() is None
 
     async def _close(self, code: int, reason: str) -> None:

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -199,3 +200,18 @@ def client_hello(version: ssl.TLSVersion) -> bytes:
     hello += len(extensions).to_bytes(2) + extensions
     handshake = b"\x01" + len(hello).to_bytes(3) + hello
     return b"\x16\x03\x01" + len(handshake).to_bytes(2) + handshake
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/net/tcp is Linux's")
+def test_silent_connections_are_probed(tmp_path: Path) -> None:
+    """The kernel asks whether a silent client is still there, since Granian pings none: a timer of that kind runs."""
+    with running(tmp_path) as service, service.connect() as client:
+        client.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        here, there = f"{service.port:04X}", f"{client.getsockname()[1]:04X}"
+
+        def timer() -> str:
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            return next(row[5][:2] for row in rows if row[1][-4:] == here and row[2][-4:] == there)
+
+        until(lambda: timer() == "02", "the keep-alive timer")

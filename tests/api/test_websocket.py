@@ -193,6 +193,14 @@ def test_a_client_that_goes_is_forgotten() -> None:
             if message["type"] != "websocket.accept":
                 raise RuntimeError("Unexpected ASGI message")
 
+        async def fail() -> Message:
+            raise RuntimeError("Transport not initialized or closed")
+
+        async def fail_to_send(_: Message) -> None:
+            raise RuntimeError("Connection already upgraded")
+
+        await sockets.serve(wire.scope, fail, send)
+        await sockets.serve(wire.scope, wire.receive, fail_to_send)
         for frames in ([], ["one"]):
             for frame in frames:
                 wire.say(frame)
