@@ -30,6 +30,8 @@ from api.threads import giving_way
 from api.user_auth import UserAuth
 from api.users_class import UsersClass
 from api.users_v2 import UsersV2
+from api.websocket import Conversations, WebSocketLimits
+from api.websocket_actions import UserConversations
 from models.core import Core, build_core, prepare_store
 from models.hashing_gate import HashingGate, slots_for
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
@@ -95,6 +97,7 @@ class Doorman(Flask):
 
     json_provider_class = _Json
     url_rule_class: type[Rule] = AnyMethodRule
+    conversations: Conversations | None = None
 
     def __init__(self, core: Core, threads: int, proxies: TrustedProxies) -> None:
         super().__init__("doorman", static_folder=None)
@@ -129,10 +132,14 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
     app.url_map.merge_slashes = False
     register_guards(app)
-    BrowserRules(settings.allowed_origins, proxies).register(app)
+    browsers = BrowserRules(settings.allowed_origins, proxies)
+    browsers.register(app)
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))
-    for surface in sorted(settings.surfaces):
+    if "websocket" in settings.surfaces:
+        limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)
+        app.conversations = UserConversations(core, proxies, browsers, limits)
+    for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
     return app

@@ -4,6 +4,7 @@ Unsafe methods from a foreign origin are refused unless ``ALLOWED_ORIGINS`` name
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from flask import Flask, Response, request
 
@@ -38,7 +39,7 @@ class BrowserRules:
             answer = Response(status=204, headers=_CORS if origin in self._allowed else None)
             del answer.headers["Content-Type"]
             return answer
-        if request.method not in _SAFE and not self._is_welcome(origin):
+        if request.method not in _SAFE and not self.welcome(request.environ):
             raise ForeignOriginError
         return None
 
@@ -52,13 +53,15 @@ class BrowserRules:
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         return response
 
-    def _is_welcome(self, origin: str | None) -> bool:
+    def welcome(self, environ: dict[str, Any]) -> bool:
+        """Tell whether a request that may change something comes from no page, or from one that may send it."""
+        origin = environ.get("HTTP_ORIGIN")
         if origin is None:
             # Not sent by a browser, or by one that says in Sec-Fetch-Site where the page came from.
-            return request.headers.get("Sec-Fetch-Site") != "cross-site"
-        return origin in self._allowed or origin == self._own_origin()
+            return environ.get("HTTP_SEC_FETCH_SITE") != "cross-site"
+        return origin in self._allowed or origin == self._own_origin(environ)
 
-    def _own_origin(self) -> str:
-        scheme, host = self._proxies.scheme(request.environ), self._proxies.host(request.environ)
+    def _own_origin(self, environ: dict[str, Any]) -> str:
+        scheme, host = self._proxies.scheme(environ), self._proxies.host(environ)
         # Browsers leave out the port that goes without saying, and some proxies do not.
         return f"{scheme}://{host}".lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))

@@ -71,6 +71,7 @@ def serve(create_core: CreateCore) -> None:
         workers=settings.workers,
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
+        websockets=settings.websockets if "websocket" in settings.surfaces else 0,
         log_level="debug" if settings.log_level == "debug" else "warning",
     )
     logger.info("Stopped.")

@@ -2,9 +2,10 @@
 
 from flask import request
 
-from api.authorization import Basic, Bearer, authorization_of
+from api.authorization import Basic, Bearer, read_authorization
 from api.proxies import TrustedProxies
 from models import permissions
+from models.clients import Client
 from models.core import Core
 from models.credentials import Caller
 from models.errors import AccessDeniedError, NotAuthenticatedError
@@ -22,19 +23,8 @@ class JwtAuth:
 
     def caller(self) -> Caller:
         """Return who asks. Raises ``NotAuthenticatedError``, ``TooManyAttemptsError``, ``UnavailableError``."""
-        client = self._proxies.client(request.environ)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "token":
-            return self._core.tokens.resume(Secret(token.strip(" ")), client)
-        match authorization_of(request.environ):
-            case Bearer(token=presented):
-                # An API token may look like anything, but has not the length of a token that names a key.
-                if len(presented.reveal()) > MAX_BYTES and named_key(presented.reveal()) is not None:
-                    return self._core.tokens.resume(presented, client)
-                return self._core.authenticator.bearer(presented, client)
-            case Basic(user_name, secret):
-                return self._core.authenticator.basic(user_name, secret, client)
-        raise NotAuthenticatedError
+        presented = Secret(request.headers.get("Authorization", ""))
+        return caller_by(self._core, presented, self._proxies.client(request.environ))
 
     def admin(self) -> Caller:
         """Return the admin who asks. Raises as ``caller``, and ``AccessDeniedError`` for who is none."""
@@ -51,3 +41,20 @@ class JwtAuth:
         if caller.session is not None:
             raise AccessDeniedError
         return caller
+
+
+def caller_by(core: Core, authorization: Secret, client: Client) -> Caller:
+    """Return who presents this ``Authorization`` header. Raises as ``JwtAuth.caller`` does."""
+    header = authorization.reveal()
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() == "token":
+        return core.tokens.resume(Secret(token.strip(" ")), client)
+    match read_authorization(header):
+        case Bearer(token=presented):
+            # An API token may look like anything, but has not the length of a token that names a key.
+            if len(presented.reveal()) > MAX_BYTES and named_key(presented.reveal()) is not None:
+                return core.tokens.resume(presented, client)
+            return core.authenticator.bearer(presented, client)
+        case Basic(user_name, secret):
+            return core.authenticator.basic(user_name, secret, client)
+    raise NotAuthenticatedError

@@ -1,5 +1,6 @@
 """Problem details: the one shape of every error that the contracts give no body of its own (RFC 9457)."""
 
+import json
 from http import HTTPStatus
 
 PROBLEM_JSON = "application/problem+json"
@@ -23,3 +24,15 @@ def problem_details(status: int, detail: str) -> dict[str, str | int]:
     """Return the members of a problem document whose type says no more than its status does."""
     title = _RENAMED.get(status, HTTPStatus(status).phrase)
     return {"type": "about:blank", "title": title, "status": status, "detail": detail}
+
+
+def problem_answer(refusal: RefusedError) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body that tell a refusal."""
+    body = json.dumps(problem_details(refusal.status, refusal.detail)).encode()
+    headers = [
+        (b"content-type", PROBLEM_JSON.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *refusal.headers,
+    ]
+    return headers, body

@@ -5,7 +5,6 @@ clients that send or read slowly cost a connection, and no one else's time. What
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -15,10 +14,11 @@ from functools import partial
 from typing import Any
 
 from api.bodies import BodySender, Receive, Send, read_body, until_disconnect
-from api.problems import CLOSE, PROBLEM_JSON, RefusedError, problem_details
+from api.problems import CLOSE, RefusedError, problem_answer
 from api.read_ahead import ReadAhead
 from api.threads import Job, ThreadPool
-from api.wsgi_bridge import Answer, RawHeaders, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
+from api.websocket import Service, WebSockets, refuse
+from api.wsgi_bridge import Answer, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
 from models.waiting import WouldWaitError, without_waiting
 
 # A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
@@ -59,14 +59,15 @@ class AsgiApplication:
     request. ``build`` runs in a thread of its own; what it raises fails the start with its message.
     """
 
-    def __init__(self, build: Callable[[], WsgiApplication], *, limits: Limits | None = None) -> None:
+    def __init__(self, build: Callable[[], Service], *, limits: Limits | None = None) -> None:
         self._build = build
         self._limits = limits or Limits()
-        self._application: WsgiApplication | None = None
+        self._application: Service | None = None
         self._building = asyncio.Lock()
         self._pool: ThreadPool
         self._sender: BodySender
         self._reads: ReadAhead
+        self._websockets: WebSockets
         self._requests = 0
         self._last_request_done: asyncio.Event | None = None
 
@@ -95,17 +96,19 @@ class AsgiApplication:
         await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _built(self) -> WsgiApplication:
+    async def _built(self) -> Service:
         async with self._building:
             if self._application is None:
                 application = await asyncio.to_thread(self._build)
                 self._pool = ThreadPool(application.threads)
                 self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
                 self._reads = ReadAhead(application.read_ahead, seconds=self._limits.queue_seconds)
+                self._websockets = WebSockets(application.conversations, self._run)
                 self._application = application
             return self._application
 
     async def _close(self) -> None:
+        await self.stop_websockets()
         if self._requests:
             self._last_request_done = asyncio.Event()
             await self._last_request_done.wait()
@@ -194,10 +197,29 @@ class AsgiApplication:
 
     # WebSockets.
 
-    async def _websocket(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the handshake: servers turn a close before the acceptance into a 403."""
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await receive()
+            _check_size(scope, at_most=self._limits.head_bytes)
+            await self._built()
+            await self._websockets.serve(scope, receive, send)
+        except RefusedError as refusal:
+            await refuse(refusal, scope, send)
+
+    async def stop_websockets(self) -> None:
+        """Close what WebSockets there are, before a server that would only break them off is told to stop."""
+        if self._application is not None:
+            await self._websockets.close()
+
+    async def _run(self, call: Callable[[], str]) -> str:
+        """Run ``call`` in a thread. Raises ``RefusedError`` when none is free in time."""
+        if self._pool.waiting() >= self._limits.queue_length:
+            raise _busy()
+        job = self._pool.submit(call)
+        await asyncio.wait((job.future,), timeout=self._limits.queue_seconds)
+        if not job.future.done() and job.drop():
+            raise _busy()
+        return await job.future
 
 
 def _check_head(scope: Scope, *, at_most: int) -> None:
@@ -207,6 +229,10 @@ def _check_head(scope: Scope, *, at_most: int) -> None:
     # front may have let pass.
     if not (method.isascii() and method.isupper()):
         raise RefusedError(501, "Methods are written in capital letters.", CLOSE)
+    _check_size(scope, at_most=at_most)
+
+
+def _check_size(scope: Scope, *, at_most: int) -> None:
     size = len(raw_path(scope)) + len(scope["query_string"])
     if size + sum(len(name) + len(value) for name, value in scope["headers"]) > at_most:
         raise RefusedError(431, f"Path, query and headers have at most {at_most} bytes together.", CLOSE)
@@ -217,12 +243,6 @@ def _busy() -> RefusedError:
 
 
 async def _send_problem(send: Send, refusal: RefusedError) -> None:
-    body = json.dumps(problem_details(refusal.status, refusal.detail)).encode()
-    headers: RawHeaders = [
-        (b"content-type", PROBLEM_JSON.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *refusal.headers,
-    ]
+    headers, body = problem_answer(refusal)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

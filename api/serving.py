@@ -14,11 +14,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from granian import _signals
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from api.stopping import ClosingFirst
 from models.errors import SetupError
 
 # In-flight requests have this long to finish when the service is told to stop; then the workers are killed.
@@ -29,6 +31,8 @@ HEADER_SECONDS = 20.0
 # How long a client may leave what was sent to it unread before its connection is dropped. Less than the time to stop,
 # for the same reason.
 STALL_SECONDS = 20.0
+# A connection on which nothing came for so long is asked whether its client is still there.
+KEEPALIVE_SECONDS = 60
 # Request lines and headers together. This is the outer bound, of what Granian buffers: it may have read beyond it when
 # it looks, and refuses only what it cannot read to its end. The exact one is the application's (``api.server.Limits``).
 HEADER_BYTES = 64 * 1024
@@ -78,14 +82,16 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     log_level: str,
+    websockets: int = 0,
     header_seconds: float = HEADER_SECONDS,
     stall_seconds: float = STALL_SECONDS,
 ) -> None:
     """Serve the ASGI application ``target`` (``module:attribute``) until SIGTERM or SIGINT, then finish what runs.
 
     The workers are forked before ``target`` is imported, and log through the root logger of this process. ``port`` 0
-    takes a free one. Returns after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in
-    use, unusable certificate), and ``SystemExit`` with status 1 when a worker cannot start.
+    takes a free one. ``websockets`` is how many the application holds in each worker, or 0 if it takes none. Returns
+    after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in use, unusable
+    certificate), and ``SystemExit`` with status 1 when a worker cannot start.
     """
     address = listening_address(host, port)
     try:
@@ -97,14 +103,14 @@ def serve(
             workers=workers,
             # A connection that is broken off on purpose (see api.connections) must not carry other requests.
             http=HTTPModes.http1,
-            # No surface takes WebSockets yet, so a handshake is like any other request: the application's.
-            websockets=False,
+            # Where none is taken, a handshake is like any other request: the application's.
+            websockets=websockets > 0,
             http1_settings=HTTP1Settings(
                 header_read_timeout=round(header_seconds * 1000), max_buffer_size=HEADER_BYTES
             ),
             backlog=BACKLOG,
             # Granian takes one of these permits for each connection, idle ones included, and accepts no more without.
-            backpressure=_connections(),
+            backpressure=_connections(websockets),
             log_level=LogLevels(log_level.lower()),
             log_dictconfig=_LOGGING,
             log_access=False,
@@ -134,7 +140,9 @@ def _run_worker(parent: int, stall_seconds: float, *granians: Any) -> None:
     listener = listener or spec.build()
     _drop_stalled(listener.get_fd(), stall_seconds)
     run = MPServer._spawn_asgi_lifespan_worker  # noqa: SLF001 - what Granian would have run in the place of this
-    run(number, name, load, ((None, listener), windows), *options)
+    closing = ClosingFirst(load)
+    _signals.set_loop_signals = closing.set_loop_signals
+    run(number, name, closing.load, ((None, listener), windows), *options)
 
 
 def _end_with(parent: int) -> None:
@@ -167,6 +175,10 @@ def _drop_stalled(listener: int, seconds: float) -> None:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
             # The kernel would take megabytes for each client that reads slowly, and the threads be busy filling them.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            # A WebSocket may be silent for long, and Granian sends no pings: so the kernel asks whether its client is
+            # still there, and drops it when no answer comes in the time above. Connections inherit all this.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
 
 
 def listening_address(host: str, port: int) -> str:
@@ -187,16 +199,18 @@ def listening_address(host: str, port: int) -> str:
     return str(address[0])
 
 
-def _connections() -> int:
+def _connections(websockets: int) -> int:
     """Allow as many descriptors as the system lets us, and return the number of connections that fit into them.
 
     Without a descriptor left, accepting fails at once and is tried again at once; so connections must run out first.
+    ``websockets``, at the most, are open beside them: Granian gives a connection's permit back once it is one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + SPARE_DESCRIPTORS
+    spare = SPARE_DESCRIPTORS + websockets
+    wanted = CONNECTIONS + spare
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS
-    return max(SPARE_DESCRIPTORS, min(CONNECTIONS, soft - SPARE_DESCRIPTORS))
+    return max(SPARE_DESCRIPTORS, min(CONNECTIONS, soft - spare))

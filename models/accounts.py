@@ -87,12 +87,14 @@ class Accounts:
             self._store.insert([user])
         return user
 
-    def register(self, client: Client, user_name: str, password: Secret, admit: Callable[[], None]) -> User:
+    def register(
+        self, client: Client, user_name: str, password: Secret, admit: Callable[[], None], *, email: str | None = None
+    ) -> User:
         """Add a user for somebody who is not known yet, once ``admit`` lets them go on to what costs something.
 
-        Raises as ``create`` does.
+        Raises as ``create`` does, but ``EmailInUseError`` for an address that is another's.
         """
-        checked = self._new_name(user_name, {"password": password}, 0)
+        checked = self._new_name(user_name, {"password": password, "email": email}, 0)
         admit()
         user = self._new_user(client, checked, 0)
         self._store.insert([user])

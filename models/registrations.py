@@ -9,7 +9,7 @@ from functools import partial
 from models.accounts import Accounts
 from models.clients import Client
 from models.credentials import Caller
-from models.errors import RegistrationClosedError, TooManyRegistrationsError, UserExistsError
+from models.errors import EmailInUseError, RegistrationClosedError, TooManyRegistrationsError, UserExistsError
 from models.login_limiter import LoginLimiter
 from models.secret import Secret
 from models.secret_key import KeyRing
@@ -52,17 +52,18 @@ class Registrations:
         if not self._policy.is_open:
             raise RegistrationClosedError
 
-    def register(self, client: Client, user_name: str, password: Secret) -> Caller:
+    def register(self, client: Client, user_name: str, password: Secret, *, email: str | None = None) -> Caller:
         """Add a user, and return it as one who has logged in.
 
-        Raises ``RegistrationClosedError``, ``TooManyRegistrationsError``, and as ``Accounts.create`` does. That a name
-        is taken tells something, so it counts as a failed login of the address: ``TooManyAttemptsError``.
+        Raises ``RegistrationClosedError``, ``TooManyRegistrationsError``, and as ``Accounts.register`` does. That a
+        name or an e-mail address is taken tells something, so it counts as a failed login of the client's address:
+        ``TooManyAttemptsError``.
         """
         self.require_open()
         self._limiter.admit(client)
         try:
-            user = self._accounts.register(client, user_name, password, partial(self._count, client))
-        except UserExistsError:
+            user = self._accounts.register(client, user_name, password, partial(self._count, client), email=email)
+        except (EmailInUseError, UserExistsError):
             self._limiter.failed(client)
             raise
         return Caller(user, client)

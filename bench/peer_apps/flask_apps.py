@@ -24,6 +24,8 @@ Users = Collection[dict[str, Any]]
 class Peer(Flask):
     """A Flask application that owns its client, as the adapter wants it."""
 
+    conversations = None
+
     def __init__(self) -> None:
         super().__init__("peer", static_folder=None)
         self.threads = int(os.environ["BENCH_THREADS"])

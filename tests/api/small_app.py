@@ -55,6 +55,7 @@ class Service(Flask):
     """Flask with what the adapter asks for beside."""
 
     notes: Notes
+    conversations = None
 
     def foresee(self, _: dict[str, Any]) -> bool:
         """Know nothing of what a request needs."""
@@ -138,6 +139,7 @@ class Failing:
     """WSGI around ``build()`` that fails, before or at its first chunk, where Flask cannot make an answer of it."""
 
     threads = int(os.environ.get("THREADS", "4"))
+    conversations = None
 
     def __init__(self) -> None:
         self.service = build()

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_query_strings_are_never_logged(tmp_path: Path) -> None:
     "key", [b"", b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"], ids=["half", "whole"]
 )
 def test_a_websocket_is_a_plain_request(tmp_path: Path, key: bytes) -> None:
-    """As long as no surface takes WebSockets, the application answers a handshake, complete or not, as any request."""
+    """Where no surface takes WebSockets, the application answers a handshake, complete or not, as any request."""
     with running(tmp_path) as service, service.connect() as client:
         client.sendall(
             b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n"
@@ -119,8 +120,9 @@ def test_a_websocket_is_a_plain_request(tmp_path: Path, key: bytes) -> None:
         until(lambda: "GET /socket 404 " in service.log, "the log line")
 
 
-def test_a_server_with_websockets_is_told_to_refuse() -> None:
-    """Where the server takes a handshake for a WebSocket itself, the adapter closes it before it is accepted."""
+def test_a_server_with_websockets_is_told_to_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that can tell a client no more has the handshake closed where the application takes no WebSockets."""
+    monkeypatch.setenv("NOTES", str(tmp_path))
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -129,7 +131,8 @@ def test_a_server_with_websockets_is_told_to_refuse() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(AsgiApplication(Failing)({"type": "websocket"}, receive, send))
+    scope = {"type": "websocket", "raw_path": b"/socket", "query_string": b"", "headers": []}
+    asyncio.run(AsgiApplication(Failing)(scope, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -197,3 +200,18 @@ def client_hello(version: ssl.TLSVersion) -> bytes:
     hello += len(extensions).to_bytes(2) + extensions
     handshake = b"\x01" + len(hello).to_bytes(3) + hello
     return b"\x16\x03\x01" + len(handshake).to_bytes(2) + handshake
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/net/tcp is Linux's")
+def test_silent_connections_are_probed(tmp_path: Path) -> None:
+    """The kernel asks whether a silent client is still there, since Granian pings none: a timer of that kind runs."""
+    with running(tmp_path) as service, service.connect() as client:
+        client.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        here, there = f"{service.port:04X}", f"{client.getsockname()[1]:04X}"
+
+        def timer() -> str:
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            return next(row[5][:2] for row in rows if row[1][-4:] == here and row[2][-4:] == there)
+
+        until(lambda: timer() == "02", "the keep-alive timer")

@@ -85,6 +85,8 @@ def test_defaults_need_nothing() -> None:
         ("OIDC_CLAIM", "two words"),
         ("OIDC_REDIRECT_URL", "/users/login/oauth/callback"),
         ("OIDC_REDIRECT_URL", "https://users.example/#callback"),
+        ("WEBSOCKETS", "0"),
+        ("WEBSOCKETS_PER_ADDRESS", "100001"),
         ("LOG_LEVEL", "loud"),
         ("TLS_CERT", "/nowhere"),
         ("TLS_KEY", "/nowhere"),
