@@ -19,19 +19,21 @@ from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.jwt_users import JwtUsers
+from api.limits import Limits
 from api.logs import configure_logging
 from api.oauth_proofs import proofs_for
 from api.proxies import TrustedProxies
 from api.routes import AnyMethodRule
-from api.server import AsgiApplication, Limits
+from api.server import AsgiApplication
 from api.sessions_v2 import SessionsV2
 from api.settings import Settings
 from api.threads import giving_way
 from api.user_auth import UserAuth
 from api.users_class import UsersClass
 from api.users_v2 import UsersV2
-from api.websocket import Conversations, WebSocketLimits
+from api.websocket import Conversations
 from api.websocket_actions import UserConversations
+from api.wires import WebSocketLimits
 from models.core import Core, build_core, prepare_store
 from models.hashing_gate import HashingGate, slots_for
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist

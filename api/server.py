@@ -9,15 +9,18 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from api.bodies import BodySender, Receive, Send, read_body, until_disconnect
-from api.problems import CLOSE, RefusedError, problem_answer
+from api.handshakes import is_wanted
+from api.limits import Limits, check_head, check_size
+from api.problems import RefusedError, problem_answer
 from api.read_ahead import ReadAhead
+from api.socket_wire import SocketWires
 from api.threads import Job, ThreadPool
-from api.websocket import Service, WebSockets, refuse
+from api.websocket import Connection, Service, WebSockets
+from api.wires import ServersWire, Wire, refuse
 from api.wsgi_bridge import Answer, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
 from models.waiting import WouldWaitError, without_waiting
 
@@ -29,23 +32,6 @@ _UNWATCHED_SECONDS = 0.05
 WHOLE_BYTES = 64 * 1024
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may cost. Sizes in bytes, times in seconds.
-
-    ``head_bytes`` bounds path, query, and the names and values of the headers, all together. ``queue_length`` and
-    ``queue_seconds`` bound the requests that wait for a thread, ``piece_seconds`` the time in which a client must take
-    each 16 KiB of a long answer.
-    """
-
-    head_bytes: int = 64 * 1024
-    body_bytes: int = 64 * 1024
-    body_seconds: float = 5.0
-    queue_length: int = 1024
-    queue_seconds: float = 10.0
-    piece_seconds: float = 20.0
 
 
 class _ClientGoneError(Exception):
@@ -68,6 +54,7 @@ class AsgiApplication:
         self._sender: BodySender
         self._reads: ReadAhead
         self._websockets: WebSockets
+        self._wires: SocketWires | None = None
         self._requests = 0
         self._last_request_done: asyncio.Event | None = None
 
@@ -125,6 +112,10 @@ class AsgiApplication:
         status = 0
         self._requests += 1
         try:
+            if self._wires is not None and is_wanted(scope):
+                status = 101
+                await self._upgrade(self._wires, scope, send)
+                return
             answer = await self._answer(scope, receive)
             status = answer.status
             if answer.streamed or len(answer.body) > WHOLE_BYTES:
@@ -148,7 +139,7 @@ class AsgiApplication:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """Run the request. Raises ``RefusedError`` for what is answered here, and ``_ClientGoneError``."""
         limits = self._limits
-        _check_head(scope, at_most=limits.head_bytes)
+        check_head(scope, at_most=limits.head_bytes)
         body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
         application = self._application or await self._built()
         environ = build_environ(scope, body)
@@ -197,14 +188,39 @@ class AsgiApplication:
 
     # WebSockets.
 
+    def take_connections(self) -> None:
+        """Hold the WebSockets that HTTP requests ask for, on connections that the server lets go."""
+        self._wires = SocketWires()
+
+    async def _upgrade(self, wires: SocketWires, scope: Scope, send: Send) -> None:
+        """Answer 101, and hold the connection in a task of its own."""
+        check_head(scope, at_most=self._limits.head_bytes)
+        connection = await self._accepted(scope, wires.wire(scope, send))
+        if connection is not None:
+            self._websockets.hold(connection)
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold a WebSocket of the server's own."""
         try:
             await receive()
-            _check_size(scope, at_most=self._limits.head_bytes)
-            await self._built()
-            await self._websockets.serve(scope, receive, send)
+            check_size(scope, at_most=self._limits.head_bytes)
+            connection = await self._accepted(scope, ServersWire(receive, send))
         except RefusedError as refusal:
             await refuse(refusal, scope, send)
+        else:
+            if connection is not None:
+                await self._websockets.serve(connection)
+
+    async def _accepted(self, scope: Scope, wire: Wire) -> Connection | None:
+        """Return the connection, or None if it has gone. Raises ``RefusedError``."""
+        await self._built()
+        try:
+            return await self._websockets.accept(scope, wire)
+        except RefusedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - servers raise what they like when the client has gone
+            log_failure("a handshake failed", scope, error)
+            return None
 
     async def stop_websockets(self) -> None:
         """Close what WebSockets there are, before a server that would only break them off is told to stop."""
@@ -220,22 +236,6 @@ class AsgiApplication:
         if not job.future.done() and job.drop():
             raise _busy()
         return await job.future
-
-
-def _check_head(scope: Scope, *, at_most: int) -> None:
-    """Raise ``RefusedError`` for a method that is none, and for more than ``at_most`` bytes of path and headers."""
-    method: str = scope["method"]
-    # Methods are case-sensitive (RFC 9110, section 9.1), but Werkzeug makes a DELETE of the "delete" that a proxy in
-    # front may have let pass.
-    if not (method.isascii() and method.isupper()):
-        raise RefusedError(501, "Methods are written in capital letters.", CLOSE)
-    _check_size(scope, at_most=at_most)
-
-
-def _check_size(scope: Scope, *, at_most: int) -> None:
-    size = len(raw_path(scope)) + len(scope["query_string"])
-    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > at_most:
-        raise RefusedError(431, f"Path, query and headers have at most {at_most} bytes together.", CLOSE)
 
 
 def _busy() -> RefusedError:

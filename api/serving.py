@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -94,6 +95,7 @@ def serve(
     certificate), and ``SystemExit`` with status 1 when a worker cannot start.
     """
     address = listening_address(host, port)
+    takes_connections = websockets > 0 and tls_cert is None and sys.platform == "linux"
     try:
         server = _Server(
             target,
@@ -103,8 +105,8 @@ def serve(
             workers=workers,
             # A connection that is broken off on purpose (see api.connections) must not carry other requests.
             http=HTTPModes.http1,
-            # Where none is taken, a handshake is like any other request: the application's.
-            websockets=websockets > 0,
+            # Without, a handshake is like any other request: the application's.
+            websockets=websockets > 0 and not takes_connections,
             http1_settings=HTTP1Settings(
                 header_read_timeout=round(header_seconds * 1000), max_buffer_size=HEADER_BYTES
             ),
@@ -122,10 +124,11 @@ def serve(
         )
     except (OSError, ssl.SSLError) as error:
         raise SetupError(f"the TLS certificate {tls_cert} and key {tls_key} cannot be used: {error}") from error
-    server.serve(spawn_target=partial(_run_worker, os.getpid(), stall_seconds))
+    closing = partial(ClosingFirst, takes_connections=takes_connections)
+    server.serve(spawn_target=partial(_run_worker, os.getpid(), stall_seconds, closing))
 
 
-def _run_worker(parent: int, stall_seconds: float, *granians: Any) -> None:
+def _run_worker(parent: int, stall_seconds: float, closing_first: Callable[..., ClosingFirst], *granians: Any) -> None:
     """Run Granian's worker in this process, which ends with its ``parent`` and drops clients that stall.
 
     ``granians`` is what Granian gives to its workers.
@@ -140,7 +143,7 @@ def _run_worker(parent: int, stall_seconds: float, *granians: Any) -> None:
     listener = listener or spec.build()
     _drop_stalled(listener.get_fd(), stall_seconds)
     run = MPServer._spawn_asgi_lifespan_worker  # noqa: SLF001 - what Granian would have run in the place of this
-    closing = ClosingFirst(load)
+    closing = closing_first(load)
     _signals.set_loop_signals = closing.set_loop_signals
     run(number, name, closing.load, ((None, listener), windows), *options)
 

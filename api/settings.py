@@ -97,7 +97,7 @@ OPTIONS: Mapping[str, Option] = {
     "OIDC_CLIENT_SECRET": Option("", "what the issuer gave this client, if anything", Secret, in_file=True),
     "OIDC_CLAIM": Option("sub", "the name of a claim, without spaces", matching(r"[!-~]{1,200}")),
     "OIDC_REDIRECT_URL": Option("", "an https URL, or http on loopback", service_url),
-    "WEBSOCKETS": Option("1024", "1 to 100000 open at once, a process", integer(1, 100_000)),
+    "WEBSOCKETS": Option("4096", "1 to 100000 open at once, a process", integer(1, 100_000)),
     "WEBSOCKETS_PER_ADDRESS": Option("128", "1 to 100000 open at once, a process and address", integer(1, 100_000)),
     "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),

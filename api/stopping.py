@@ -15,14 +15,17 @@ from api.server import AsgiApplication
 class ClosingFirst:
     """Stands between the signals of a worker and Granian, whose function of the same name it takes the place of."""
 
-    def __init__(self, load: Callable[[], AsgiApplication]) -> None:
+    def __init__(self, load: Callable[[], AsgiApplication], *, takes_connections: bool) -> None:
         self._load = load
+        self._takes_connections = takes_connections
         self._application: AsgiApplication | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def load(self) -> AsgiApplication:
         """Load the application, as Granian does, and remember it."""
         self._application = self._load()
+        if self._takes_connections:
+            self._application.take_connections()
         return self._application
 
     def set_loop_signals(self, loop: asyncio.AbstractEventLoop) -> WorkerSignal:

@@ -13,7 +13,7 @@ from api.problems import RefusedError
 from api.proxies import TrustedProxies
 from api.refusals import REFUSALS, ForeignOriginError, MissingParametersError
 from api.schemas import iso_time
-from api.websocket import WebSocketLimits
+from api.wires import WebSocketLimits
 from models import errors
 from models.accounts import UserId
 from models.clients import Client

@@ -183,7 +183,9 @@ def log_failure(what: str, scope: Scope, error: BaseException) -> None:
         frames.append(f"{code.co_filename}:{traceback.tb_lineno} {code.co_qualname}")
         traceback = traceback.tb_next
     where = " > ".join(frames)
-    logger.error("%s: %s %s: %s at %s", what, scope["method"], raw_path(scope), type(error).__qualname__, where)
+    logger.error(
+        "%s: %s %s: %s at %s", what, scope.get("method", "GET"), raw_path(scope), type(error).__qualname__, where
+    )
 
 
 def raw_path(scope: Scope) -> str:

@@ -15,7 +15,8 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from api.guards import MAX_BODY_BYTES
-from api.server import AsgiApplication, Limits
+from api.limits import Limits
+from api.server import AsgiApplication
 from api.serving import serve
 
 Users = Collection[dict[str, Any]]

@@ -13,7 +13,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from api.server import AsgiApplication, Limits
+from api.limits import Limits
+from api.server import AsgiApplication
 
 CHUNK = b"x" * 65_536
 GIGABYTE_OF_CHUNKS = 16_384

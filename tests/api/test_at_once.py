@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from api.limits import Limits
 from api.read_ahead import _SLOW_SECONDS
-from api.server import AsgiApplication, Limits
+from api.server import AsgiApplication
 from api.settings import Settings
 from app import Doorman, create_app
 from models.errors import UnavailableError

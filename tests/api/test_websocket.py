@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from api.bodies import Message
+from api.bodies import Message, Receive, Send
+from api.limits import Limits
 from api.refusals import REFUSALS
-from api.server import AsgiApplication, Limits
-from api.websocket import Pace, WebSocketLimits, WebSockets
+from api.server import AsgiApplication
+from api.websocket import WebSockets
 from api.websocket_actions import UserConversation
+from api.wires import Pace, ServersWire, WebSocketLimits
 from app import Doorman
 from models import errors
 from models.clients import Client, client_at
@@ -89,6 +91,12 @@ async def at_once(call: Callable[[], str]) -> str:
     return call()
 
 
+async def serve(sockets: WebSockets, wire: Wire, *, receive: Receive | None = None, send: Send | None = None) -> None:
+    """Serve a connection from its handshake to its end."""
+    servers = ServersWire(receive or wire.receive, send or wire.send)
+    await sockets.serve(await sockets.accept(wire.scope, servers))
+
+
 def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, PATIENCE))
 
@@ -102,20 +110,6 @@ def test_the_pace_is_a_burst_and_then_a_rate() -> None:
     assert [round(pace.wait(), 6) for _ in range(4)] == [0, 0, 0, 0.1]
 
 
-def test_who_is_silent_for_too_long_is_closed() -> None:
-    """The connection is closed with 1001, and its place is free."""
-
-    async def test() -> None:
-        sockets, wire = WebSockets(Echoes(idle_seconds=0.01, in_all=1), at_once), Wire()
-        await sockets.serve(wire.scope, wire.receive, wire.send)
-        assert [await wire.heard(), await wire.heard()] == ["websocket.accept", 1001]
-        again = Wire()
-        await sockets.serve(again.scope, again.receive, again.send)
-        assert await again.heard() == "websocket.accept"
-
-    run(test())
-
-
 def test_who_does_not_read_is_dropped() -> None:
     """A client that does not take an answer in time is given up, and nothing more is read of it."""
 
@@ -123,7 +117,7 @@ def test_who_does_not_read_is_dropped() -> None:
         sockets, wire = WebSockets(Echoes(send_seconds=0.01), at_once), Wire(stalls=True)
         wire.say("one")
         wire.say("two")
-        await sockets.serve(wire.scope, wire.receive, wire.send)
+        await serve(sockets, wire)
         assert await wire.heard() == "websocket.accept"
         assert (wire.incoming.qsize(), wire.sent.qsize()) == (1, 0)
 
@@ -144,7 +138,7 @@ def test_one_frame_is_read_at_a_time() -> None:
         sockets, wire = WebSockets(Echoes(), slowly), Wire()
         for frame in "abc":
             wire.say(frame)
-        serving = asyncio.ensure_future(sockets.serve(wire.scope, wire.receive, wire.send))
+        serving = asyncio.ensure_future(serve(sockets, wire))
         assert await wire.heard() == "websocket.accept"
         await begun.wait()
         assert (wire.incoming.qsize(), wire.sent.qsize()) == (2, 0)
@@ -168,7 +162,7 @@ def test_a_stop_waits_for_answers() -> None:
             return call()
 
         sockets, busy, idle = WebSockets(Echoes(), slowly), Wire(), Wire()
-        serving = [asyncio.ensure_future(sockets.serve(w.scope, w.receive, w.send)) for w in (busy, idle)]
+        serving = [asyncio.ensure_future(serve(sockets, w)) for w in (busy, idle)]
         busy.say("last words")
         await begun.wait()
         closing = asyncio.ensure_future(sockets.close())
@@ -199,13 +193,14 @@ def test_a_client_that_goes_is_forgotten() -> None:
         async def fail_to_send(_: Message) -> None:
             raise RuntimeError("Connection already upgraded")
 
-        await sockets.serve(wire.scope, fail, send)
-        await sockets.serve(wire.scope, wire.receive, fail_to_send)
+        await serve(sockets, wire, receive=fail, send=send)
+        with pytest.raises(RuntimeError):
+            await serve(sockets, wire, send=fail_to_send)
         for frames in ([], ["one"]):
             for frame in frames:
                 wire.say(frame)
             wire.incoming.put_nowait({"type": "websocket.disconnect", "code": 1006})
-            await sockets.serve(wire.scope, wire.receive, send)
+            await serve(sockets, wire, send=send)
 
     run(test())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.server import Limits
+from api.limits import Limits
 from api.serving import HEADER_SECONDS, STALL_SECONDS, STOP_SECONDS
 from tests.api.small_app import until
 from tests.api.small_servers import Running, read_to_end, running

@@ -1,0 +1,39 @@
+"""What one request may cost."""
+
+from dataclasses import dataclass
+
+from api.problems import CLOSE, RefusedError
+from api.wsgi_bridge import Scope, raw_path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. Sizes in bytes, times in seconds.
+
+    ``head_bytes`` bounds path, query, and the names and values of the headers, all together. ``queue_length`` and
+    ``queue_seconds`` bound the requests that wait for a thread, ``piece_seconds`` the time in which a client must take
+    each 16 KiB of a long answer.
+    """
+
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 64 * 1024
+    body_seconds: float = 5.0
+    queue_length: int = 1024
+    queue_seconds: float = 10.0
+    piece_seconds: float = 20.0
+
+
+def check_head(scope: Scope, *, at_most: int) -> None:
+    """Raise ``RefusedError`` for a method that is none, and for more than ``at_most`` bytes of path and headers."""
+    method: str = scope["method"]
+    # Methods are case-sensitive (RFC 9110, section 9.1), but Werkzeug makes a DELETE of the "delete" that a proxy in
+    # front may have let pass.
+    if not (method.isascii() and method.isupper()):
+        raise RefusedError(501, "Methods are written in capital letters.", CLOSE)
+    check_size(scope, at_most=at_most)
+
+
+def check_size(scope: Scope, *, at_most: int) -> None:
+    size = len(raw_path(scope)) + len(scope["query_string"])
+    if size + sum(len(name) + len(value) for name, value in scope["headers"]) > at_most:
+        raise RefusedError(431, f"Path, query and headers have at most {at_most} bytes together.", CLOSE)
