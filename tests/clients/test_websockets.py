@@ -1,7 +1,6 @@
 """The surface ``/users/`` of a real Doorman, as the library ``websockets`` speaks to it, over each store."""
 
 import json
-import re
 import signal
 import socket
 import subprocess
@@ -321,21 +320,6 @@ def test_it_may_be_left_out(sqlite_environment: Environment, serve: Serve, join:
     """Where SURFACES does not name it, a handshake is any request: nothing is there."""
     doorman = serve(sqlite_environment | {"SURFACES": "v2,jwt"})
     assert refused(join, doorman)[0] == 404
-
-
-def test_the_documents_python_works(sqlite_environment: Environment, serve: Serve) -> None:
-    """The example prints what it was promised: an account, a token, oneself, and the end of it."""
-    doorman = serve(sqlite_environment)
-    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    script = example.replace("127.0.0.1:5000", f"127.0.0.1:{doorman.port}")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
-    assert [line[:16] for line in done.stdout.splitlines()] == [
-        "{'action': 'new'",
-        "{'action': 'logi",
-        "{'action': 'me',",
-        "{'action': 'logo",
-    ]
-    assert "error" not in done.stdout
 
 
 def test_nodes_ws_works(sqlite_environment: Environment, serve: Serve) -> None:
