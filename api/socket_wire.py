@@ -20,7 +20,7 @@ from api.handshakes import QUIET, Handshake
 from api.wires import Pace, WebSocketLimits
 from api.wsgi_bridge import Scope
 
-# A connection on which nothing came for one to two of these is pinged, and dropped when nothing came for another one.
+# A client is pinged so often, and dropped when nothing comes in answer by the next time.
 PING_SECONDS = 30.0
 # After its close frame, a client has so long to close the connection.
 CLOSE_SECONDS = 2.0
@@ -64,7 +64,6 @@ class SocketWire(asyncio.BufferedProtocol):
         self._resuming: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle
         self._is_heard = True
-        self._is_asked = False
 
     # For the connection's owner (see api.websocket.Wire).
 
@@ -214,13 +213,11 @@ class SocketWire(asyncio.BufferedProtocol):
         self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _check(self) -> None:
-        """Ping a silent client; drop one that did not answer. While nothing is read, it cannot be heard."""
-        if self._is_asked and not self._is_heard and self._transport.is_reading():
+        """Ping the client, and drop one from which nothing came since the last ping; what is not read is not heard."""
+        if not self._is_heard and self._transport.is_reading():
             self._transport.abort()
             return
-        self._is_asked = not self._is_heard
-        if self._is_asked:
-            self._frames.send_ping(b"")
-            self._flush()
         self._is_heard = False
+        self._frames.send_ping(b"")
+        self._flush()
         self._timer = self._loop.call_later(PING_SECONDS, self._check)

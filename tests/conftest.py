@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.bcrypt_costs",
     "tests.api.cores",
     "tests.api.issuers",
+    "tests.clients.chromium",
 ]
