@@ -19,14 +19,14 @@ from statistics import median
 import httpx
 import pytest
 
-from bench import floods, growth, lists, logins, machine, memory, rates
+from bench import floods, growth, lists, logins, machine, memory, rates, websockets
 from bench.processes import NotMeasuredError
 from bench.report import Line, Section, goals
 from bench.targets import Place
 from bench.wrk import find_wrk
 from tests.mongod import Mongod, mongod_program
 
-_PARTS = ("rates", "memory", "growth", "logins", "floods", "lists")
+_PARTS = ("rates", "memory", "growth", "logins", "floods", "websockets", "lists")
 _BESIDE_PEERS = {"rates", "memory", "growth"}
 _QUIET = 0.1  # of the cores may be taken by others
 _REPORT = Path(__file__).with_name("results.md")
@@ -92,6 +92,7 @@ def _sections(options: argparse.Namespace, place: Place) -> Iterator[Section]:
             yield from _part(options, "growth", lambda: growth.measure(found, rounds, seconds / 2))
     yield from _part(options, "logins", lambda: logins.measure(place, rounds, 2 * seconds))
     yield from _part(options, "floods", lambda: floods.measure(place, rounds, seconds))
+    yield from _part(options, "websockets", lambda: websockets.measure(place, seconds))
     yield from _part(options, "lists", lambda: lists.measure(place.mongodb, place.directory, options.users, rounds))
 
 

@@ -24,16 +24,16 @@ def measure(place: Place, rounds: int, seconds: float) -> Section:
     """Measure rounds of first logins, each between two halves of a round of plain bcrypt; ``seconds`` each."""
     hashed = accounts.hash_once(place.cost).encode()
     fresh = accounts.names("fresh")
-    enough = int(_limit(hashed, 1) * _SPARE * (seconds + _RAMP_SECONDS)) + _CONNECTIONS
+    enough = int(hashing_limit(hashed, 1) * _SPARE * (seconds + _RAMP_SECONDS)) + _CONNECTIONS
     batches = [fresh(enough) for _ in range(rounds)]
     ratios, rows, taken = list[float](), list[list[str]](), list[float]()
     with doorman(place, "doorman_logins", [name for batch in batches for name in batch]) as served:
         for number, batch in enumerate(batches):
             with others() as watched:
-                before = _limit(hashed, seconds / 2)
+                before = hashing_limit(hashed, seconds / 2)
                 answers = _logins(served.port, batch, seconds)
                 settle()
-                limit = (before + _limit(hashed, seconds / 2)) / 2
+                limit = (before + hashing_limit(hashed, seconds / 2)) / 2
             rate = _rate(answers, seconds)
             ratios.append(rate / limit)
             taken.append(watched.share)
@@ -70,7 +70,7 @@ def _rate(answers: Answers, seconds: float) -> float:
     return counted / (ends - _RAMP_SECONDS) if ends > _RAMP_SECONDS else 0.0
 
 
-def _limit(hashed: bytes, seconds: float) -> float:
+def hashing_limit(hashed: bytes, seconds: float) -> float:
     """Return how many checks a second the cores do with nothing else to do. bcrypt lets other threads run."""
 
     def check(_: int) -> float:

@@ -61,9 +61,9 @@ class Target:
 
 
 @contextmanager
-def doorman(place: Place, database: str, names: list[str]) -> Iterator[Doorman]:
+def doorman(place: Place, database: str, names: list[str], **settings: str) -> Iterator[Doorman]:
     """Serve a fresh database with users of these ``names``, whose password is ``accounts.PASSWORD``."""
-    environment = place.doorman_environment(database)
+    environment = place.doorman_environment(database) | settings
     accounts.insert(environment, accounts.users(names, accounts.hash_once(place.cost)))
     with running(environment, place.directory) as served:
         yield served
