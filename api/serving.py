@@ -32,8 +32,10 @@ HEADER_SECONDS = 20.0
 # How long a client may leave what was sent to it unread before its connection is dropped. Less than the time to stop,
 # for the same reason.
 STALL_SECONDS = 20.0
-# A connection on which nothing came for so long is asked whether its client is still there.
-KEEPALIVE_SECONDS = 60
+# A connection on which nothing came for so long is asked whether its client is still there, and again at these
+# intervals: a few times before STALL_SECONDS are over, so that one lost probe is not the end.
+KEEPALIVE_SECONDS = 8
+KEEPALIVE_INTERVAL_SECONDS = 3
 # Request lines and headers together. This is the outer bound, of what Granian buffers: it may have read beyond it when
 # it looks, and refuses only what it cannot read to its end. The exact one is the application's (``api.server.Limits``).
 HEADER_BYTES = 64 * 1024
@@ -178,10 +180,11 @@ def _drop_stalled(listener: int, seconds: float) -> None:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
             # The kernel would take megabytes for each client that reads slowly, and the threads be busy filling them.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            # A WebSocket may be silent for long, and Granian sends no pings: so the kernel asks whether its client is
-            # still there, and drops it when no answer comes in the time above. Connections inherit all this.
+            # Granian's WebSockets may be silent for long, and are not pinged: so the kernel asks whether their clients
+            # are still there, and drops those that do not answer in the time above. Connections inherit all this.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
 
 
 def listening_address(host: str, port: int) -> str:

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from api.bodies import Message
 from api.server import AsgiApplication
+from api.serving import STALL_SECONDS
 from tests.api.small_app import PATIENCE, Failing, until
 from tests.api.small_servers import read_to_end, running, start
 
@@ -204,14 +205,16 @@ def client_hello(version: ssl.TLSVersion) -> bytes:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/net/tcp is Linux's")
 def test_silent_connections_are_probed(tmp_path: Path) -> None:
-    """The kernel asks whether a silent client is still there, since Granian pings none: a timer of that kind runs."""
+    """The kernel asks whether a silent client is still there, early enough to ask again before it gives up."""
     with running(tmp_path) as service, service.connect() as client:
         client.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
         here, there = f"{service.port:04X}", f"{client.getsockname()[1]:04X}"
 
-        def timer() -> str:
+        def timer() -> tuple[str, float]:
             rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-            return next(row[5][:2] for row in rows if row[1][-4:] == here and row[2][-4:] == there)
+            kind, _, ticks = next(row[5] for row in rows if row[1][-4:] == here and row[2][-4:] == there).partition(":")
+            return kind, int(ticks, 16) / os.sysconf("SC_CLK_TCK")
 
-        until(lambda: timer() == "02", "the keep-alive timer")
+        until(lambda: timer()[0] == "02", "the keep-alive timer")
+        assert timer()[1] < STALL_SECONDS / 2
