@@ -94,7 +94,7 @@ class Doorman:
 
 def clean_environment() -> Environment:
     """Return this process's environment without settings of Doorman, which tests give one by one."""
-    from api.settings import OPTIONS  # noqa: PLC0415 - only subprocesses need it
+    from api.options import OPTIONS  # noqa: PLC0415 - only subprocesses need it
 
     return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in OPTIONS}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import OPTIONS, Settings
+from api.options import OPTIONS
+from api.settings import Settings
 from models.errors import SetupError
 from models.secret import Secret
 from tests.certificates import make_certificate
