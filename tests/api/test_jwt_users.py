@@ -216,6 +216,7 @@ def forged(token: str, **changes: Any) -> list[str]:
         f"{encoded({'alg': 'None', 'kid': key_id})}.{claims}.{signature}",
         f"{encoded({'alg': 'ES256', 'kid': 'unknown-key-0123456789'})}.{claims}.{signature}",
         f"{encoded({'alg': 'ES256'})}.{claims}.{signature}",
+        *(f"{encoded(odd)}.{claims}.{signature}" for odd in (b'["alg"]', b'"alg"', b"5", b"null", b"\xff")),
         f"{token}x",
         f" {token}",
     ]
