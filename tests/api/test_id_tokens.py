@@ -1,6 +1,7 @@
 """OAuth logins by an ID token: what the issuer signs is taken once, and nothing else is taken at all."""
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -274,3 +275,14 @@ def test_an_issuer_that_is_silent_or_away(
             statuses = list(pool.map(lambda _, api=api: present(api, issuer.token()).status_code, range(4)))
         assert statuses == [503] * 4
     assert issuer.asked.count(DISCOVERY) == 1
+
+
+def test_an_issuer_that_comes_to_no_end(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """When time is up the connection is cut, however much still comes: its thread would take a place for ever."""
+    before = set(threading.enumerate())
+    issuer.dripping.add(DISCOVERY)
+    assert present(sqlite_oauth_api, issuer.token()).status_code == 503
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "issuer":
+            thread.join(1)
+            assert not thread.is_alive()

@@ -216,6 +216,14 @@ def test_an_issuer_that_gives_no_id_token(sqlite_oauth_api: Api, issuer: SmallIs
     assert browser.come_back().status_code == 503
 
 
+def test_an_issuer_that_gives_odd_numbers(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """A lifetime without an end is the issuer's mistake, and none of Doorman's."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    issuer.granted = {"expires_in": float("inf")}
+    assert browser.come_back().status_code == 503
+
+
 def test_nothing_is_written_while_the_issuer_is_away(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
     """A browser that cannot be sent anywhere is told so."""
     issuer.publish(authorization_endpoint="http://issuer.example/")
