@@ -12,6 +12,7 @@ from models.errors import (
     UserNotFoundError,
 )
 from models.id_tokens import IdTokens, Proof
+from models.login_limiter import LoginLimiter
 from models.names import display_name, user_name
 from models.user import User
 
@@ -19,9 +20,18 @@ from models.user import User
 class OAuthLogins:
     """Turns proofs into callers. A user who is not known yet is made, of the group ``noob``."""
 
-    def __init__(self, accounts: Accounts, id_tokens: IdTokens) -> None:
+    def __init__(self, accounts: Accounts, id_tokens: IdTokens, limiter: LoginLimiter) -> None:
         self._accounts = accounts
         self._id_tokens = id_tokens
+        self._limiter = limiter
+
+    def admit(self, client: Client) -> None:
+        """Let a code from there be shown to the issuer. Raises ``TooManyAttemptsError``."""
+        self._limiter.admit(client)
+
+    def code_refused(self, client: Client) -> None:
+        """Count a code that the issuer refuses as a failed login: it costs the issuer something, too."""
+        self._limiter.failed(client)
 
     def log_in(self, client: Client, proof: Proof, name: str | None = None) -> Caller:
         """Return whom the proof names, who is shown as ``name`` if new, or as the issuer has it.

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from models.login_limiter import FREE_FAILURES_OF_ADDRESS
 from tests.api.conftest import Api
 from tests.api.cores import Clock, opened_api
 from tests.api.issuers import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, TOKEN, SmallIssuer
@@ -37,11 +38,14 @@ class Browser:
         """Have the issuer give a token for the code."""
         self.issuer.grants[code] = self.issuer.token(**({"nonce": self.query["nonce"]} | changes))
 
-    def come_back(self, cookie: str | None = "", code: str | None = "a code", **changes: Any) -> TestResponse:
+    def come_back(
+        self, cookie: str | None = "", code: str | None = "a code", address: str | None = None, **changes: Any
+    ) -> TestResponse:
         query = {"state": self.query["state"], "iss": self.issuer.url, "code": code} | changes
         cookie = self.cookie if cookie == "" else cookie
         headers = {"Cookie": cookie} if cookie is not None else {}
-        return self.api.ask(CALLBACK, method="GET", query_string=without_none(query), headers=headers)
+        rest = {"environ_base": {"REMOTE_ADDR": address}} if address else {}
+        return self.api.ask(CALLBACK, method="GET", query_string=without_none(query), headers=headers, **rest)
 
 
 def without_none(query: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +199,25 @@ def test_exchanges_that_fail(
     [(_, form)] = issuer.forms
     secrets = [form["code"], form["code_verifier"], CLIENT_SECRET, browser.query["state"], browser.query["nonce"]]
     assert not [secret for secret in secrets if secret in caplog.text + answer.text]
+
+
+def test_refused_codes_are_failed_logins(sqlite_environment: Environment, issuer: SmallIssuer, clock: Clock) -> None:
+    """An address whose codes are refused has to wait, and the issuer is not asked meanwhile; nobody else waits."""
+    here = "198.51.100.7"
+    with opened_api(sqlite_environment | issuer.settings, clock=clock) as api:
+        issuer.token_status = 400
+        for _ in range(FREE_FAILURES_OF_ADDRESS + 1):
+            assert told(Browser(api, issuer).come_back(address=here)) == UNAUTHORIZED
+        issuer.token_status = 200
+        browser, other = Browser(api, issuer), Browser(api, issuer)
+        answer = browser.come_back(address=here)
+        assert (answer.status_code, answer.headers["Retry-After"], type(answer.get_json())) == (429, "1", str)
+        assert len(issuer.forms) == FREE_FAILURES_OF_ADDRESS + 1
+        other.grant(jti="1")
+        assert other.come_back().status_code == 200
+        clock.advance(0.5)
+        browser.grant(jti="2")
+        assert browser.come_back(address=here).status_code == 200
 
 
 @pytest.mark.parametrize("error", [["invalid_grant"], {"a": 1}, 5])
