@@ -40,25 +40,29 @@ class OAuthLogins:
         user's in all but its case, and ``NotAuthenticatedError`` for a disabled user, or when the proof was used.
         A proof is used up by this, unless its name was refused.
         """
-        _require_stored_form(proof.user_name)
+        user = self.known(proof.user_name)
         fields = _shown(name, proof.name)
-        user = self._known(proof.user_name)
         self._id_tokens.spend(proof)
         if user is None:
             try:
                 user = self._accounts.create_oauth(client, proof.user_name, fields)
             except UserExistsError:  # by a request that came at the same moment
-                user = self._known(proof.user_name)
+                user = self.known(proof.user_name)
         if user is None or user.disabled:
             raise NotAuthenticatedError
         return Caller(user, client)
 
-    def _known(self, name: str) -> User | None:
+    def known(self, name: str) -> User | None:
+        """Return the user who is called so to the letter, or ``None``. Raises as ``log_in`` does for such names.
+
+        Whoever vouches may tell "Ann" from "ann", or from an "Ann" in wide letters, who must not share an account here.
+        """
+        _require_stored_form(name)
         try:
             user = self._accounts.get(name, 1)
         except UserNotFoundError:
             return None
-        if user.user_name != name:  # issuers may tell "Ann" from "ann", who must not share an account here
+        if user.user_name != name:
             raise UserExistsError
         return user
 
