@@ -4,12 +4,14 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api, authorization
+from tests.api.cores import Clock, opened_api
 from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, signed, signed_with_text
 from tests.databases import ADMIN, Environment
 
@@ -55,6 +57,23 @@ def test_each_token_is_taken_once(oauth_api: Api, issuer: SmallIssuer) -> None:
     # The last character of 64 bytes in base64url has four bits to spare, which nobody reads.
     for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
         assert told(present(oauth_api, token[:-1] + last)) == UNAUTHORIZED
+
+
+def test_a_replica_whose_clock_is_behind_takes_none_again(
+    sqlite_environment: Environment, issuer: SmallIssuer, clock: Clock
+) -> None:
+    """Where a token has not expired yet, it is known to be used, although elsewhere its time is over."""
+    ahead = Clock()
+    ahead.now = clock.now + timedelta(seconds=40)
+    now = int(clock.now.timestamp())
+    token = issuer.token(iat=now, exp=now + 60)
+    settings = sqlite_environment | issuer.settings
+    with opened_api(settings, clock=ahead) as first, opened_api(settings, clock=clock) as behind:
+        assert present(first, token).status_code == 200
+        for one in (ahead, clock):
+            one.advance(25)
+        first.core.store.purge(now=ahead.now)
+        assert told(present(behind, token)) == UNAUTHORIZED
 
 
 @pytest.mark.parametrize(
@@ -194,14 +213,16 @@ def test_names_to_show(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
     assert present(sqlite_oauth_api, token, name=5).get_json()["user"]["name"] is None
 
 
-def test_the_claim_can_be_chosen(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> None:
-    """Another claim may name users; of e-mail addresses those alone that the issuer has confirmed."""
-    api = make_api(sqlite_environment | issuer.settings | {"OIDC_CLAIM": "email"})
-    address = "bill@example.com"
+@pytest.mark.parametrize(("claim", "address"), [("email", "bill@example.com"), ("phone_number", "+16045551234")])
+def test_the_claim_can_be_chosen(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi, claim: str, address: str
+) -> None:
+    """Another claim may name users; of e-mail addresses and telephone numbers those that the issuer has confirmed."""
+    api = make_api(sqlite_environment | issuer.settings | {"OIDC_CLAIM": claim})
     for unconfirmed in (None, False, "true"):
-        token = issuer.token(email=address, email_verified=unconfirmed)
+        token = issuer.token(**{claim: address, f"{claim}_verified": unconfirmed})
         assert told(present(api, token, address)) == UNAUTHORIZED
-    assert present(api, issuer.token(email=address, email_verified=True), address).status_code == 200
+    assert present(api, issuer.token(**{claim: address, f"{claim}_verified": True}), address).status_code == 200
     assert told(present(api, issuer.token())) == UNAUTHORIZED
 
 
