@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any, Generic, TypeVar
 
 from api.issuer_http import IssuerHttp, authorization_url
@@ -21,6 +21,7 @@ _KEPT_SECONDS = 3600.0  # so long, keys that the issuer has withdrawn are taken
 _ASKED_AGAIN_SECONDS = 10.0  # at the earliest, when a token names a key that is not among those known
 _SILENT_SECONDS = 2.0  # after a failure, so that those who wait do not fail one after the other
 _PATIENCE = 6.0
+_MOST_WAITING = 64  # for one document, a process: far fewer than may give way, whom anybody's odd tokens would use up
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
 
 
@@ -93,6 +94,7 @@ class _Kept(Generic[Document]):
     def __init__(self, ask: Callable[[], Document]) -> None:
         self._ask = ask
         self._lock = Lock()
+        self._places = BoundedSemaphore(_MOST_WAITING)
         self._kept: tuple[float, Document] | None = None  # when it was asked for, and what came
         self._silent_until = 0.0
 
@@ -101,6 +103,14 @@ class _Kept(Generic[Document]):
         if kept is not None and self._does(kept, now, other_than):
             return kept[1]
         about_to_wait()
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError("too many wait for what the issuer publishes")
+        try:
+            return self._get_in_turn(other_than)
+        finally:
+            self._places.release()
+
+    def _get_in_turn(self, other_than: Document | None) -> Document:
         with giving_way():
             if not self._lock.acquire(timeout=_PATIENCE):
                 raise UnavailableError("others wait for the issuer")

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
@@ -296,6 +296,18 @@ def test_an_issuer_that_is_silent_or_away(
             statuses = list(pool.map(lambda _, api=api: present(api, issuer.token()).status_code, range(4)))
         assert statuses == [503] * 4
     assert issuer.asked.count(DISCOVERY) == 1
+
+
+def test_few_wait_for_the_issuer(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """The others are told to come again: each that waits takes the place of a request that needs no issuer."""
+    issuer.silent.add(DISCOVERY)
+    with ThreadPoolExecutor(80) as pool:
+        answers = [pool.submit(present, sqlite_oauth_api, issuer.token(nonce=str(number))) for number in range(80)]
+        told_at_once, waiting = wait(answers, timeout=1.5)
+        issuer.ends.set()
+    assert {answer.result().status_code for answer in told_at_once} == {503}
+    assert {answer.result().status_code for answer in waiting} == {200}
+    assert len(waiting) == 64
 
 
 def test_an_issuer_that_comes_to_no_end(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
