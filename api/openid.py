@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from threading import BoundedSemaphore, Lock
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from api.issuer_http import IssuerHttp, authorization_url
 from api.setting_values import service_url
@@ -42,7 +43,7 @@ class Issuer:
 
     def authorization_endpoint(self) -> str:
         """Return where browsers log in."""
-        return _url_of(self._metadata.get(), "authorization_endpoint")
+        return self._url_of(self._metadata.get(), "authorization_endpoint")
 
     def authorization_url(self, endpoint: str, login: OAuthState) -> str:
         """Return where to send the browser of this login."""
@@ -61,7 +62,7 @@ class Issuer:
         methods = metadata.get("token_endpoint_auth_methods_supported")
         method = _POST if isinstance(methods, list) and _POST in methods and _BASIC not in methods else _BASIC
         id_token = self._http.exchange(
-            _url_of(metadata, "token_endpoint"),
+            self._url_of(metadata, "token_endpoint"),
             self.party,
             self._secret,
             method,
@@ -82,10 +83,23 @@ class Issuer:
         return found
 
     def _ask_for_keys(self) -> IssuerKeys:
-        keys = IssuerKeys(self._http.document(_url_of(self._metadata.get(), "jwks_uri")))
+        keys = IssuerKeys(self._http.document(self._url_of(self._metadata.get(), "jwks_uri")))
         if not keys:
             raise UnavailableError("the issuer publishes no key that is of use")
         return keys
+
+    def _url_of(self, metadata: dict[str, Any], name: str) -> str:
+        """Return a URL that the issuer publishes, if it is one that may be trusted with secrets.
+
+        What listens on this machine is nothing to an issuer that does not.
+        """
+        try:
+            url = service_url(str(metadata.get(name)))
+        except ValueError as error:
+            raise UnavailableError(f"the issuer's {name} is no https URL") from error
+        if _is_https(self.party.issuer) and not _is_https(url):
+            raise UnavailableError(f"the issuer's {name} is no https URL")
+        return url
 
 
 class _Kept(Generic[Document]):
@@ -137,9 +151,5 @@ class _Kept(Generic[Document]):
         return now - asked_at < lasts
 
 
-def _url_of(metadata: dict[str, Any], name: str) -> str:
-    """Return a URL that the issuer publishes, if it is one that may be trusted with secrets."""
-    try:
-        return service_url(str(metadata.get(name)))
-    except ValueError as error:
-        raise UnavailableError(f"the issuer's {name} is no https URL") from error
+def _is_https(url: str) -> bool:
+    return urlsplit(url).scheme == "https"

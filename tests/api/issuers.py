@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import ssl
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -75,8 +76,8 @@ def signed_with_text(claims: Mapping[str, Any], text: bytes, key_id: str) -> str
 class SmallIssuer:
     """``documents`` are what it publishes, by path; ``grants`` are the ID tokens that codes stand for."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, port: int, scheme: str) -> None:
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.keys = [new_key("ec"), new_key("rsa", "RSA"), new_key("okp", "OKP")]
         self.documents: dict[str, bytes] = {}
         self.grants: dict[str, str] = {}
@@ -124,7 +125,7 @@ class SmallIssuer:
 
 
 @contextmanager
-def running_issuer() -> Iterator[SmallIssuer]:
+def running_issuer(tls: ssl.SSLContext | None = None) -> Iterator[SmallIssuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.asked.append(self.path)
@@ -160,7 +161,9 @@ def running_issuer() -> Iterator[SmallIssuer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        issuer = SmallIssuer(server.server_port)
+        issuer = SmallIssuer(server.server_port, "https" if tls else "http")
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.block_on_close = False
         server.daemon_threads = True
         serving = threading.Thread(target=server.serve_forever, args=(0.01,))

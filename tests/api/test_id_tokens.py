@@ -1,10 +1,12 @@
 """OAuth logins by an ID token: what the issuer signs is taken once, and nothing else is taken at all."""
 
 import json
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api, authorization
 from tests.api.cores import Clock, opened_api
-from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, signed, signed_with_text
+from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, running_issuer, signed, signed_with_text
+from tests.certificates import make_certificate
 from tests.databases import ADMIN, Environment
 
 UNAUTHORIZED = (401, "Unauthorized")
@@ -282,6 +285,36 @@ def test_an_issuer_that_names_others(sqlite_oauth_api: Api, issuer: SmallIssuer,
     """Metadata of another issuer are not taken, nor are URLs without TLS that lead off this machine."""
     issuer.publish(**changes)
     assert present(sqlite_oauth_api, issuer.token()).status_code == 503
+
+
+@pytest.fixture
+def tls_issuer(tmp_path: Path) -> Iterator[SmallIssuer]:
+    """An issuer behind TLS, whose certificate is in ``certificate.pem``."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with running_issuer(tls) as running:
+        yield running
+
+
+def test_an_issuer_behind_tls(
+    sqlite_environment: Environment,
+    tls_issuer: SmallIssuer,
+    make_api: MakeApi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its certificate has to be trusted, and it may not send what is meant for it to a port of this machine."""
+    environment = sqlite_environment | tls_issuer.settings
+    assert present(make_api(environment), tls_issuer.token()).status_code == 503
+    assert tls_issuer.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    assert present(make_api(environment), tls_issuer.token()).status_code == 200
+    with running_issuer() as local:
+        tls_issuer.publish(jwks_uri=local.url + JWKS)
+        assert present(make_api(environment), tls_issuer.token(nonce="2")).status_code == 503
+        assert local.asked == []
 
 
 def test_an_issuer_that_is_silent_or_away(
