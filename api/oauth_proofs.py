@@ -75,10 +75,10 @@ class IssuerProofs:
         return self._core.oauth_logins.log_in(self._proxies.client(request.environ), proof, name)
 
     def begin(self) -> Response:
-        endpoint = self._issuer.authorization_endpoint()  # first: nothing is written while the issuer is away
-        login = self._core.oauth_states.begin(self._proxies.client(request.environ))
+        endpoint = self._issuer.authorization_endpoint()
+        login, browser = self._core.oauth_states.begin()
         answer = Response(status=303, headers={"Location": self._issuer.authorization_url(endpoint, login)})
-        answer.set_cookie(COOKIE, login.browser.reveal(), max_age=OPEN_FOR, **self._cookie_options())
+        answer.set_cookie(COOKIE, browser.reveal(), max_age=OPEN_FOR, **self._cookie_options())
         return answer
 
     def finish(self) -> Caller:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -265,28 +265,57 @@ def test_logins_end_after_ten_minutes(environment: Environment, issuer: SmallIss
             assert browser.come_back().status_code == status
 
 
-def test_the_store_holds_no_secret(
+def test_neither_store_nor_cookie_tells_a_secret(
     environment: Environment, issuer: SmallIssuer, make_api: MakeApi, tmp_path: Path
 ) -> None:
-    """Neither state nor nonce, neither the cookie nor the verifier can be read there."""
+    """Neither state nor nonce nor verifier can be read there, and the cookie tells the browser nothing."""
     browser = Browser(make_api(environment | issuer.settings), issuer)
+    browser.grant()
+    assert browser.come_back().status_code == 200
     held = dump(environment, tmp_path)
     assert b"oauth_state" in held
-    secrets = [browser.query["state"], browser.query["nonce"], browser.cookie.partition("=")[2]]
-    assert not [secret for secret in secrets if secret.encode() in held]
+    cookie = browser.cookie.partition("=")[2]
+    [(_, form)] = issuer.forms
+    secrets = [browser.query["state"], browser.query["nonce"], form["code_verifier"]]
+    readable = held + urlsafe_b64decode(cookie + "==")
+    assert not [secret for secret in [*secrets, cookie] if secret.encode() in readable]
 
 
-def test_logins_on_their_way_are_few(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
-    """An address that begins more than a hundred loses the first of them, and nobody else does."""
+def test_cookies_are_not_made_by_others(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """What is changed, cut or long is none, and costs the login nothing."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    name, _, value = browser.cookie.partition("=")
+    changed = value[:40] + ("A" if value[40] != "A" else "B") + value[41:]
+    for other in (changed, value[:-8], value[:20], value + value, "A" * 2000, "=", "\u00fc"):
+        assert told(browser.come_back(cookie=f"{name}={other}")) == UNAUTHORIZED
+    assert browser.come_back().status_code == 200
+
+
+def test_beginning_costs_others_nothing(sqlite_environment: Environment, issuer: SmallIssuer, tmp_path: Path) -> None:
+    """However many begin at one address, the first login there comes back, and nothing is written for the others."""
     here = {"REMOTE_ADDR": "198.51.100.7"}
-    other = Browser(sqlite_oauth_api, issuer)
-    first = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
-    for _ in range(100):
-        last = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
-    for answer, status in ((first, 401), (last, 200), (other.sent, 200)):
-        query = {name: value for name, [value] in parse_qs(urlsplit(answer.location).query).items()}
-        issuer.grants["a code"] = issuer.token(nonce=query["nonce"])
-        headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
-        back = {"state": query["state"], "iss": issuer.url, "code": "a code"}
-        answered = sqlite_oauth_api.ask(CALLBACK, method="GET", query_string=back, headers=headers)
-        assert answered.status_code == status
+    with opened_api(sqlite_environment | issuer.settings) as api:
+        browser = Browser(api, issuer)
+        browser.grant()
+        for _ in range(200):
+            assert api.ask(LOGIN, method="GET", environ_base=here).status_code == 303
+        assert b"oauth_state" not in dump(sqlite_environment, tmp_path)
+        assert browser.come_back(address=here["REMOTE_ADDR"]).status_code == 200
+
+
+def test_a_login_outlasts_a_rotation_of_the_secret_key(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi
+) -> None:
+    """It comes back to a replica that takes the keys the other way round, and once to all of them."""
+    old, new = sqlite_environment["SECRET_KEY"], "another-secret-key-of-some-length-0123456789"
+    settings = sqlite_environment | issuer.settings
+    during = settings | {"SECRET_KEY": new, "SECRET_KEY_PREVIOUS": old}
+    one, other = make_api(settings | {"SECRET_KEY_PREVIOUS": new}), make_api(during)
+    browser = Browser(one, issuer)
+    browser.grant()
+    browser.api = other
+    assert browser.come_back().status_code == 200
+    browser.api = one
+    assert told(browser.come_back()) == UNAUTHORIZED
+    assert len(issuer.forms) == 1
