@@ -1,11 +1,13 @@
 """Asking an issuer over HTTP: within a size and a time, without redirects, over TLS or on this machine alone."""
 
 import json
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import BoundedSemaphore, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 import httpx2
@@ -40,6 +42,7 @@ _NO_ANSWER = (
     TypeError,
     LookupError,
     AttributeError,
+    ArithmeticError,
     RecursionError,
 )
 
@@ -65,8 +68,8 @@ class IssuerHttp:
     def document(self, url: str) -> object:
         """Return the JSON document at ``url``."""
 
-        def ask() -> object:
-            with httpx2.Client(transport=_Bounded(self._tls), timeout=_STEP_SECONDS) as client:
+        def ask(transport: _Bounded) -> object:
+            with httpx2.Client(transport=transport, timeout=_STEP_SECONDS) as client:
                 return json.loads(client.get(url).raise_for_status().content)
 
         return self._asked(ask)
@@ -80,12 +83,12 @@ class IssuerHttp:
         issuer refuses the code.
         """
 
-        def ask() -> object:
+        def ask(transport: _Bounded) -> object:
             with OAuth2Client(
                 party.client_id,
                 secret.reveal() if secret else None,
                 token_endpoint_auth_method=method if secret else "none",
-                transport=_Bounded(self._tls),
+                transport=transport,
                 timeout=_STEP_SECONDS,
             ) as client:
                 auth = None
@@ -102,16 +105,20 @@ class IssuerHttp:
                 raise NotAuthenticatedError from error
             raise UnavailableError("the issuer refuses to exchange codes: see OIDC_CLIENT_ID and its secret") from error
 
-    def _asked(self, ask: Callable[[], Result]) -> Result:
-        """Ask in a thread of its own, which is left behind when time is up: looking up a host knows no limit."""
+    def _asked(self, ask: Callable[["_Bounded"], Result]) -> Result:
+        """Ask in a thread of its own, which is left behind when time is up: looking up a host knows no limit.
+
+        Whatever else it is at then ends at once, or an issuer that sends a little now and then would keep its place.
+        """
         about_to_wait()
         if not self._free.acquire(blocking=False):
             raise UnavailableError("too many wait for the issuer", _RETRY_AFTER)
         answer: Future[Result] = Future()
+        transport = _Bounded(self._tls)
 
         def work() -> None:
             try:
-                answer.set_result(ask())
+                answer.set_result(ask(transport))
             except BaseException as error:  # noqa: BLE001 - it is raised where the answer is waited for
                 answer.set_exception(error)
             finally:
@@ -127,17 +134,26 @@ class IssuerHttp:
                 return answer.result(_SECONDS)
         except _NO_ANSWER as error:
             raise UnavailableError(f"the issuer gives no answer ({type(error).__name__})", _RETRY_AFTER) from error
+        finally:
+            transport.cut()
 
 
 class _Bounded(httpx2.BaseTransport):
-    """Reads answers whole, up to a size, and as they are: unpacked, a small one may be huge."""
+    """Reads one answer whole, up to a size, and as it is: unpacked, a small one may be huge.
+
+    The time that the library is given is for each step, and an answer may have any number of them; so what bounds the
+    whole is that another thread can ``cut`` the connection.
+    """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._network = httpx2.HTTPTransport(verify=tls)
+        self._connection: socket.socket | None = None
+        self._is_cut = False
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         service_url(str(request.url))  # raises: the issuer's documents may name any URL
         request.headers["Accept-Encoding"] = "identity"
+        request.extensions["trace"] = self._note
         response = self._network.handle_request(request)
         body = bytearray()
         try:
@@ -150,6 +166,21 @@ class _Bounded(httpx2.BaseTransport):
         finally:
             response.close()
         return httpx2.Response(response.status_code, content=bytes(body), request=request)
+
+    def cut(self) -> None:
+        """End the connection, and one that is made from now on; whoever waits for what comes by it fails."""
+        self._is_cut = True
+        if self._connection is not None:
+            with suppress(OSError):  # it has ended
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.close()
+
+    def _note(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            # A second handle on the connection: TLS, which comes next, takes the first one away.
+            self._connection = info["return_value"].get_extra_info("socket").dup()
+            if self._is_cut:
+                self.cut()
 
     def close(self) -> None:
         self._network.close()

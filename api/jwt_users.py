@@ -133,18 +133,17 @@ class JwtUsers:
         return answer
 
     def _oauth_user(self, admin: Caller, net_id: str, name: object) -> User:
-        """Return the OAuth user of that name, who may have to be made."""
-        try:
-            user = self._core.accounts.get(net_id, 1)
-        except errors.UserNotFoundError:
+        """Return the OAuth user of exactly that name, who may have to be made."""
+        user = self._core.oauth_logins.known(net_id)
+        if user is None:
             (name,) = _texts({"name": name}, "name") if name else ("",)
             _check_names(net_id, name or "x")
             fields = Changes(name=name) if name else Changes()
             try:
                 return self._core.accounts.create(admin, net_id, fields, 1)
             except errors.UserExistsError:  # by a request that came at the same moment
-                user = self._core.accounts.get(net_id, 1)
-        if user.disabled:
+                user = self._core.oauth_logins.known(net_id)
+        if user is None or user.disabled:
             raise errors.NotAuthenticatedError
         return user
 

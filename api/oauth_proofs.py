@@ -36,7 +36,7 @@ class OAuthProofs(Protocol):
         """Send the browser to the issuer."""
 
     def finish(self) -> Caller:
-        """Log in whom the issuer sends back. Raises as ``by_id_token`` does."""
+        """Log in whom the issuer sends back. Raises as ``by_id_token`` does, and ``TooManyAttemptsError``."""
 
     def forget(self, answer: Response) -> Response:
         """Take from the browser what ``begin`` gave it."""
@@ -75,13 +75,15 @@ class IssuerProofs:
         return self._core.oauth_logins.log_in(self._proxies.client(request.environ), proof, name)
 
     def begin(self) -> Response:
-        endpoint = self._issuer.authorization_endpoint()  # first: nothing is written while the issuer is away
-        login = self._core.oauth_states.begin(self._proxies.client(request.environ))
+        endpoint = self._issuer.authorization_endpoint()
+        login, browser = self._core.oauth_states.begin()
         answer = Response(status=303, headers={"Location": self._issuer.authorization_url(endpoint, login)})
-        answer.set_cookie(COOKIE, login.browser.reveal(), max_age=OPEN_FOR, **self._cookie_options())
+        answer.set_cookie(COOKIE, browser.reveal(), max_age=OPEN_FOR, **self._cookie_options())
         return answer
 
     def finish(self) -> Caller:
+        client = self._proxies.client(request.environ)
+        self._core.oauth_logins.admit(client)  # first: who has to wait loses no login by it
         state, browser = _only(request.args.getlist("state")), _only(request.cookies.getlist(COOKIE))
         login = self._core.oauth_states.finish(Secret(state), Secret(browser))
         issuers = request.args.getlist("iss")
@@ -92,8 +94,12 @@ class IssuerProofs:
         code = _only(request.args.getlist("code"))
         if len(code) > _LONGEST_CODE:
             raise NotAuthenticatedError
-        proof = self._verified(self._issuer.exchange(Secret(code), login), login.nonce)
-        return self._core.oauth_logins.log_in(self._proxies.client(request.environ), proof)
+        try:
+            id_token = self._issuer.exchange(Secret(code), login)
+        except NotAuthenticatedError:
+            self._core.oauth_logins.code_refused(client)
+            raise
+        return self._core.oauth_logins.log_in(client, self._verified(id_token, login.nonce))
 
     def forget(self, answer: Response) -> Response:
         answer.delete_cookie(COOKIE, **self._cookie_options())

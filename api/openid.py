@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from api.issuer_http import IssuerHttp, authorization_url
 from api.setting_values import service_url
@@ -21,6 +22,7 @@ _KEPT_SECONDS = 3600.0  # so long, keys that the issuer has withdrawn are taken
 _ASKED_AGAIN_SECONDS = 10.0  # at the earliest, when a token names a key that is not among those known
 _SILENT_SECONDS = 2.0  # after a failure, so that those who wait do not fail one after the other
 _PATIENCE = 6.0
+_MOST_WAITING = 64  # for one document, a process: far fewer than may give way, whom anybody's odd tokens would use up
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
 
 
@@ -41,7 +43,7 @@ class Issuer:
 
     def authorization_endpoint(self) -> str:
         """Return where browsers log in."""
-        return _url_of(self._metadata.get(), "authorization_endpoint")
+        return self._url_of(self._metadata.get(), "authorization_endpoint")
 
     def authorization_url(self, endpoint: str, login: OAuthState) -> str:
         """Return where to send the browser of this login."""
@@ -60,7 +62,7 @@ class Issuer:
         methods = metadata.get("token_endpoint_auth_methods_supported")
         method = _POST if isinstance(methods, list) and _POST in methods and _BASIC not in methods else _BASIC
         id_token = self._http.exchange(
-            _url_of(metadata, "token_endpoint"),
+            self._url_of(metadata, "token_endpoint"),
             self.party,
             self._secret,
             method,
@@ -81,10 +83,23 @@ class Issuer:
         return found
 
     def _ask_for_keys(self) -> IssuerKeys:
-        keys = IssuerKeys(self._http.document(_url_of(self._metadata.get(), "jwks_uri")))
+        keys = IssuerKeys(self._http.document(self._url_of(self._metadata.get(), "jwks_uri")))
         if not keys:
             raise UnavailableError("the issuer publishes no key that is of use")
         return keys
+
+    def _url_of(self, metadata: dict[str, Any], name: str) -> str:
+        """Return a URL that the issuer publishes, if it is one that may be trusted with secrets.
+
+        What listens on this machine is nothing to an issuer that does not.
+        """
+        try:
+            url = service_url(str(metadata.get(name)))
+        except ValueError as error:
+            raise UnavailableError(f"the issuer's {name} is no https URL") from error
+        if _is_https(self.party.issuer) and not _is_https(url):
+            raise UnavailableError(f"the issuer's {name} is no https URL")
+        return url
 
 
 class _Kept(Generic[Document]):
@@ -93,6 +108,7 @@ class _Kept(Generic[Document]):
     def __init__(self, ask: Callable[[], Document]) -> None:
         self._ask = ask
         self._lock = Lock()
+        self._places = BoundedSemaphore(_MOST_WAITING)
         self._kept: tuple[float, Document] | None = None  # when it was asked for, and what came
         self._silent_until = 0.0
 
@@ -101,6 +117,14 @@ class _Kept(Generic[Document]):
         if kept is not None and self._does(kept, now, other_than):
             return kept[1]
         about_to_wait()
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError("too many wait for what the issuer publishes")
+        try:
+            return self._get_in_turn(other_than)
+        finally:
+            self._places.release()
+
+    def _get_in_turn(self, other_than: Document | None) -> Document:
         with giving_way():
             if not self._lock.acquire(timeout=_PATIENCE):
                 raise UnavailableError("others wait for the issuer")
@@ -127,9 +151,5 @@ class _Kept(Generic[Document]):
         return now - asked_at < lasts
 
 
-def _url_of(metadata: dict[str, Any], name: str) -> str:
-    """Return a URL that the issuer publishes, if it is one that may be trusted with secrets."""
-    try:
-        return service_url(str(metadata.get(name)))
-    except ValueError as error:
-        raise UnavailableError(f"the issuer's {name} is no https URL") from error
+def _is_https(url: str) -> bool:
+    return urlsplit(url).scheme == "https"

@@ -114,6 +114,6 @@ def build_core(
         signing_keys,
         id_tokens,
         OAuthStates(store.records, keys, clock),
-        OAuthLogins(accounts, id_tokens),
+        OAuthLogins(accounts, id_tokens, limiter),
         uses,
     )

@@ -15,7 +15,8 @@ _ISSUERS_ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
 _KEY_TYPES: dict[object, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _SHORTEST_MODULUS = 342  # characters of base64url: 2048 bits, the least that NIST SP 800-131A allows
 _MOST_KEYS = 100
-_RUBBISH = (JoseError, ValueError, TypeError, KeyError, AttributeError)  # what odd keys and tokens are told by
+# What odd keys and tokens are told by.
+_RUBBISH = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class BadTokenError(Exception):
@@ -61,7 +62,7 @@ def named_key(token: str) -> str | None:
     """Return the id of the key that a text names as its token's, or ``None`` if it is no token. Nothing is verified."""
     try:
         key_id = extract_compact(token.encode()).headers().get("kid")
-    except (JoseError, ValueError, TypeError):
+    except _RUBBISH:  # a header need not even be an object
         return None
     return key_id if isinstance(key_id, str) else None
 
@@ -115,9 +116,7 @@ class _Allowed(JWSRegistry):
 def _usable(keys: Iterable[object]) -> Iterator[Key]:
     """Yield the keys that can be read; the others are for somebody else (RFC 7517, 5)."""
     for key in keys:
-        if not isinstance(key, dict) or key.get("kty") not in _KEY_TYPES:
-            continue
-        if key["kty"] == "RSA" and len(str(key.get("n"))) < _SHORTEST_MODULUS:
+        if not isinstance(key, dict) or (key.get("kty") == "RSA" and len(str(key.get("n"))) < _SHORTEST_MODULUS):
             continue
         try:
             usable = _KEY_TYPES[key["kty"]].import_key(key)

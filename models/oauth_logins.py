@@ -12,6 +12,7 @@ from models.errors import (
     UserNotFoundError,
 )
 from models.id_tokens import IdTokens, Proof
+from models.login_limiter import LoginLimiter
 from models.names import display_name, user_name
 from models.user import User
 
@@ -19,9 +20,18 @@ from models.user import User
 class OAuthLogins:
     """Turns proofs into callers. A user who is not known yet is made, of the group ``noob``."""
 
-    def __init__(self, accounts: Accounts, id_tokens: IdTokens) -> None:
+    def __init__(self, accounts: Accounts, id_tokens: IdTokens, limiter: LoginLimiter) -> None:
         self._accounts = accounts
         self._id_tokens = id_tokens
+        self._limiter = limiter
+
+    def admit(self, client: Client) -> None:
+        """Let a code from there be shown to the issuer. Raises ``TooManyAttemptsError``."""
+        self._limiter.admit(client)
+
+    def code_refused(self, client: Client) -> None:
+        """Count a code that the issuer refuses as a failed login: it costs the issuer something, too."""
+        self._limiter.failed(client)
 
     def log_in(self, client: Client, proof: Proof, name: str | None = None) -> Caller:
         """Return whom the proof names, who is shown as ``name`` if new, or as the issuer has it.
@@ -30,25 +40,29 @@ class OAuthLogins:
         user's in all but its case, and ``NotAuthenticatedError`` for a disabled user, or when the proof was used.
         A proof is used up by this, unless its name was refused.
         """
-        _require_stored_form(proof.user_name)
+        user = self.known(proof.user_name)
         fields = _shown(name, proof.name)
-        user = self._known(proof.user_name)
         self._id_tokens.spend(proof)
         if user is None:
             try:
                 user = self._accounts.create_oauth(client, proof.user_name, fields)
             except UserExistsError:  # by a request that came at the same moment
-                user = self._known(proof.user_name)
+                user = self.known(proof.user_name)
         if user is None or user.disabled:
             raise NotAuthenticatedError
         return Caller(user, client)
 
-    def _known(self, name: str) -> User | None:
+    def known(self, name: str) -> User | None:
+        """Return the user who is called so to the letter, or ``None``. Raises as ``log_in`` does for such names.
+
+        Whoever vouches may tell "Ann" from "ann", or from an "Ann" in wide letters, who must not share an account here.
+        """
+        _require_stored_form(name)
         try:
             user = self._accounts.get(name, 1)
         except UserNotFoundError:
             return None
-        if user.user_name != name:  # issuers may tell "Ann" from "ann", who must not share an account here
+        if user.user_name != name:
             raise UserExistsError
         return user
 

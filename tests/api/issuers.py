@@ -2,10 +2,11 @@
 
 import hmac
 import json
+import ssl
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,6 +27,8 @@ DISCOVERY, JWKS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
 
 USELESS = [
     {"kty": "odd"},
+    {"kty": ["EC"]},
+    {},
     "no key",
     {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "short"},
     {"kty": "EC", "crv": "P-256", "kid": "half of one"},
@@ -73,17 +76,19 @@ def signed_with_text(claims: Mapping[str, Any], text: bytes, key_id: str) -> str
 class SmallIssuer:
     """``documents`` are what it publishes, by path; ``grants`` are the ID tokens that codes stand for."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, port: int, scheme: str) -> None:
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.keys = [new_key("ec"), new_key("rsa", "RSA"), new_key("okp", "OKP")]
         self.documents: dict[str, bytes] = {}
         self.grants: dict[str, str] = {}
         self.token_status = 200
         self.token_error: object = None  # in place of the one that goes with the status
+        self.granted: dict[str, Any] = {}  # beside what it gives for a code
         self.encoding = "identity"
         self.asked: list[str] = []
         self.forms: list[tuple[str | None, dict[str, str]]] = []
         self.silent: set[str] = set()  # paths where it lets clients wait until it ends
+        self.dripping: set[str] = set()  # paths where it says again and again that it is at it
         self.ends = threading.Event()
         self.publish()
 
@@ -120,7 +125,7 @@ class SmallIssuer:
 
 
 @contextmanager
-def running_issuer() -> Iterator[SmallIssuer]:
+def running_issuer(tls: ssl.SSLContext | None = None) -> Iterator[SmallIssuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.asked.append(self.path)
@@ -132,7 +137,7 @@ def running_issuer() -> Iterator[SmallIssuer]:
             issuer.forms.append((self.headers["Authorization"], form))
             if form["code"] in issuer.grants and issuer.token_status == 200:
                 granted = {"access_token": "x", "token_type": "Bearer", "id_token": issuer.grants.pop(form["code"])}
-                self._answer(200, json.dumps(granted).encode())
+                self._answer(200, json.dumps(granted | issuer.granted).encode())
             else:
                 error = {400: "invalid_grant", 401: "invalid_client"}.get(issuer.token_status, "server_error")
                 self._answer(issuer.token_status, json.dumps({"error": issuer.token_error or error}).encode())
@@ -140,6 +145,9 @@ def running_issuer() -> Iterator[SmallIssuer]:
         def _answer(self, status: int, body: bytes) -> None:
             if self.path in issuer.silent:
                 issuer.ends.wait()
+            with suppress(OSError):  # the client has gone
+                while self.path in issuer.dripping and not issuer.ends.wait(0.1):
+                    self.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Encoding", issuer.encoding)
@@ -153,7 +161,9 @@ def running_issuer() -> Iterator[SmallIssuer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        issuer = SmallIssuer(server.server_port)
+        issuer = SmallIssuer(server.server_port, "https" if tls else "http")
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.block_on_close = False
         server.daemon_threads = True
         serving = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -1,15 +1,22 @@
 """OAuth logins by an ID token: what the issuer signs is taken once, and nothing else is taken at all."""
 
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api, authorization
-from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, signed, signed_with_text
+from tests.api.cores import Clock, opened_api
+from tests.api.issuers import CLIENT_ID, DISCOVERY, JWKS, SmallIssuer, new_key, running_issuer, signed, signed_with_text
+from tests.certificates import make_certificate
 from tests.databases import ADMIN, Environment
 
 UNAUTHORIZED = (401, "Unauthorized")
@@ -54,6 +61,23 @@ def test_each_token_is_taken_once(oauth_api: Api, issuer: SmallIssuer) -> None:
     # The last character of 64 bytes in base64url has four bits to spare, which nobody reads.
     for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
         assert told(present(oauth_api, token[:-1] + last)) == UNAUTHORIZED
+
+
+def test_a_replica_whose_clock_is_behind_takes_none_again(
+    sqlite_environment: Environment, issuer: SmallIssuer, clock: Clock
+) -> None:
+    """Where a token has not expired yet, it is known to be used, although elsewhere its time is over."""
+    ahead = Clock()
+    ahead.now = clock.now + timedelta(seconds=40)
+    now = int(clock.now.timestamp())
+    token = issuer.token(iat=now, exp=now + 60)
+    settings = sqlite_environment | issuer.settings
+    with opened_api(settings, clock=ahead) as first, opened_api(settings, clock=clock) as behind:
+        assert present(first, token).status_code == 200
+        for one in (ahead, clock):
+            one.advance(25)
+        first.core.store.purge(now=ahead.now)
+        assert told(present(behind, token)) == UNAUTHORIZED
 
 
 @pytest.mark.parametrize(
@@ -193,14 +217,16 @@ def test_names_to_show(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
     assert present(sqlite_oauth_api, token, name=5).get_json()["user"]["name"] is None
 
 
-def test_the_claim_can_be_chosen(sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi) -> None:
-    """Another claim may name users; of e-mail addresses those alone that the issuer has confirmed."""
-    api = make_api(sqlite_environment | issuer.settings | {"OIDC_CLAIM": "email"})
-    address = "bill@example.com"
+@pytest.mark.parametrize(("claim", "address"), [("email", "bill@example.com"), ("phone_number", "+16045551234")])
+def test_the_claim_can_be_chosen(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi, claim: str, address: str
+) -> None:
+    """Another claim may name users; of e-mail addresses and telephone numbers those that the issuer has confirmed."""
+    api = make_api(sqlite_environment | issuer.settings | {"OIDC_CLAIM": claim})
     for unconfirmed in (None, False, "true"):
-        token = issuer.token(email=address, email_verified=unconfirmed)
+        token = issuer.token(**{claim: address, f"{claim}_verified": unconfirmed})
         assert told(present(api, token, address)) == UNAUTHORIZED
-    assert present(api, issuer.token(email=address, email_verified=True), address).status_code == 200
+    assert present(api, issuer.token(**{claim: address, f"{claim}_verified": True}), address).status_code == 200
     assert told(present(api, issuer.token())) == UNAUTHORIZED
 
 
@@ -262,6 +288,36 @@ def test_an_issuer_that_names_others(sqlite_oauth_api: Api, issuer: SmallIssuer,
     assert present(sqlite_oauth_api, issuer.token()).status_code == 503
 
 
+@pytest.fixture
+def tls_issuer(tmp_path: Path) -> Iterator[SmallIssuer]:
+    """An issuer behind TLS, whose certificate is in ``certificate.pem``."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with running_issuer(tls) as running:
+        yield running
+
+
+def test_an_issuer_behind_tls(
+    sqlite_environment: Environment,
+    tls_issuer: SmallIssuer,
+    make_api: MakeApi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its certificate has to be trusted, and it may not send what is meant for it to a port of this machine."""
+    environment = sqlite_environment | tls_issuer.settings
+    assert present(make_api(environment), tls_issuer.token()).status_code == 503
+    assert tls_issuer.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    assert present(make_api(environment), tls_issuer.token()).status_code == 200
+    with running_issuer() as local:
+        tls_issuer.publish(jwks_uri=local.url + JWKS)
+        assert present(make_api(environment), tls_issuer.token(nonce="2")).status_code == 503
+        assert local.asked == []
+
+
 def test_an_issuer_that_is_silent_or_away(
     sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi
 ) -> None:
@@ -274,3 +330,25 @@ def test_an_issuer_that_is_silent_or_away(
             statuses = list(pool.map(lambda _, api=api: present(api, issuer.token()).status_code, range(4)))
         assert statuses == [503] * 4
     assert issuer.asked.count(DISCOVERY) == 1
+
+
+def test_few_wait_for_the_issuer(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """The others are told to come again: each that waits takes the place of a request that needs no issuer."""
+    issuer.silent.add(DISCOVERY)
+    with ThreadPoolExecutor(80) as pool:
+        answers = [pool.submit(present, sqlite_oauth_api, issuer.token(nonce=str(number))) for number in range(80)]
+        told_at_once = set(islice(as_completed(answers, timeout=2.5), 16))
+        issuer.ends.set()
+    assert {answer.result().status_code for answer in told_at_once} == {503}
+    assert {answer.result().status_code for answer in set(answers) - told_at_once} == {200}
+
+
+def test_an_issuer_that_comes_to_no_end(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """When time is up the connection is cut, however much still comes: its thread would take a place for ever."""
+    before = set(threading.enumerate())
+    issuer.dripping.add(DISCOVERY)
+    assert present(sqlite_oauth_api, issuer.token()).status_code == 503
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "issuer":
+            thread.join(1)
+            assert not thread.is_alive()

@@ -216,6 +216,7 @@ def forged(token: str, **changes: Any) -> list[str]:
         f"{encoded({'alg': 'None', 'kid': key_id})}.{claims}.{signature}",
         f"{encoded({'alg': 'ES256', 'kid': 'unknown-key-0123456789'})}.{claims}.{signature}",
         f"{encoded({'alg': 'ES256'})}.{claims}.{signature}",
+        *(f"{encoded(odd)}.{claims}.{signature}" for odd in (b'["alg"]', b'"alg"', b"5", b"null", b"\xff")),
         f"{token}x",
         f" {token}",
     ]
@@ -274,6 +275,19 @@ def test_a_vouched_for_user_logs_in(api: Api) -> None:
         422,
         "E-mail or password is incorrect",
     )
+
+
+def test_who_is_vouched_for_is_meant_to_the_letter(api: Api) -> None:
+    """Who is called almost as another, in another case or in wide letters, is not let in as that one."""
+    vouched = authorization(ADMIN)
+    assert post(api, "login/oauth", {"netid": "Ann"}, vouched).status_code == 200
+    taken = (422, "Username is already registered")
+    for name in ("ann", "ANN"):
+        assert told(post(api, "login/oauth", {"netid": name}, vouched)) == taken
+    other_form = (422, "Username: It has characters that stand for others (RFC 8265).")
+    for name in ("\uff21nn", "\uff22ob"):
+        assert told(post(api, "login/oauth", {"netid": name}, vouched)) == other_form
+    assert api.get("?oauth=1").get_json()["users"] == ["Ann"]
 
 
 def test_nobody_logs_in_as_anybody(api: Api) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from models.login_limiter import FREE_FAILURES_OF_ADDRESS
 from tests.api.conftest import Api
 from tests.api.cores import Clock, opened_api
 from tests.api.issuers import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, TOKEN, SmallIssuer
@@ -37,11 +38,14 @@ class Browser:
         """Have the issuer give a token for the code."""
         self.issuer.grants[code] = self.issuer.token(**({"nonce": self.query["nonce"]} | changes))
 
-    def come_back(self, cookie: str | None = "", code: str | None = "a code", **changes: Any) -> TestResponse:
+    def come_back(
+        self, cookie: str | None = "", code: str | None = "a code", address: str | None = None, **changes: Any
+    ) -> TestResponse:
         query = {"state": self.query["state"], "iss": self.issuer.url, "code": code} | changes
         cookie = self.cookie if cookie == "" else cookie
         headers = {"Cookie": cookie} if cookie is not None else {}
-        return self.api.ask(CALLBACK, method="GET", query_string=without_none(query), headers=headers)
+        rest = {"environ_base": {"REMOTE_ADDR": address}} if address else {}
+        return self.api.ask(CALLBACK, method="GET", query_string=without_none(query), headers=headers, **rest)
 
 
 def without_none(query: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +201,25 @@ def test_exchanges_that_fail(
     assert not [secret for secret in secrets if secret in caplog.text + answer.text]
 
 
+def test_refused_codes_are_failed_logins(sqlite_environment: Environment, issuer: SmallIssuer, clock: Clock) -> None:
+    """An address whose codes are refused has to wait, and the issuer is not asked meanwhile; nobody else waits."""
+    here = "198.51.100.7"
+    with opened_api(sqlite_environment | issuer.settings, clock=clock) as api:
+        issuer.token_status = 400
+        for _ in range(FREE_FAILURES_OF_ADDRESS + 1):
+            assert told(Browser(api, issuer).come_back(address=here)) == UNAUTHORIZED
+        issuer.token_status = 200
+        browser, other = Browser(api, issuer), Browser(api, issuer)
+        answer = browser.come_back(address=here)
+        assert (answer.status_code, answer.headers["Retry-After"], type(answer.get_json())) == (429, "1", str)
+        assert len(issuer.forms) == FREE_FAILURES_OF_ADDRESS + 1
+        other.grant(jti="1")
+        assert other.come_back().status_code == 200
+        clock.advance(0.5)
+        browser.grant(jti="2")
+        assert browser.come_back(address=here).status_code == 200
+
+
 @pytest.mark.parametrize("error", [["invalid_grant"], {"a": 1}, 5])
 def test_errors_that_are_no_texts(sqlite_oauth_api: Api, issuer: SmallIssuer, error: object) -> None:
     """An issuer that does not say what is wrong is not taken to mean the code."""
@@ -213,6 +236,14 @@ def test_an_issuer_that_gives_no_id_token(sqlite_oauth_api: Api, issuer: SmallIs
     browser = Browser(sqlite_oauth_api, issuer)
     browser.grant()
     issuer.silent.add(TOKEN)
+    assert browser.come_back().status_code == 503
+
+
+def test_an_issuer_that_gives_odd_numbers(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """A lifetime without an end is the issuer's mistake, and none of Doorman's."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    issuer.granted = {"expires_in": float("inf")}
     assert browser.come_back().status_code == 503
 
 
@@ -234,28 +265,57 @@ def test_logins_end_after_ten_minutes(environment: Environment, issuer: SmallIss
             assert browser.come_back().status_code == status
 
 
-def test_the_store_holds_no_secret(
+def test_neither_store_nor_cookie_tells_a_secret(
     environment: Environment, issuer: SmallIssuer, make_api: MakeApi, tmp_path: Path
 ) -> None:
-    """Neither state nor nonce, neither the cookie nor the verifier can be read there."""
+    """Neither state nor nonce nor verifier can be read there, and the cookie tells the browser nothing."""
     browser = Browser(make_api(environment | issuer.settings), issuer)
+    browser.grant()
+    assert browser.come_back().status_code == 200
     held = dump(environment, tmp_path)
     assert b"oauth_state" in held
-    secrets = [browser.query["state"], browser.query["nonce"], browser.cookie.partition("=")[2]]
-    assert not [secret for secret in secrets if secret.encode() in held]
+    cookie = browser.cookie.partition("=")[2]
+    [(_, form)] = issuer.forms
+    secrets = [browser.query["state"], browser.query["nonce"], form["code_verifier"]]
+    readable = held + urlsafe_b64decode(cookie + "==")
+    assert not [secret for secret in [*secrets, cookie] if secret.encode() in readable]
 
 
-def test_logins_on_their_way_are_few(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
-    """An address that begins more than a hundred loses the first of them, and nobody else does."""
+def test_cookies_are_not_made_by_others(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
+    """What is changed, cut or long is none, and costs the login nothing."""
+    browser = Browser(sqlite_oauth_api, issuer)
+    browser.grant()
+    name, _, value = browser.cookie.partition("=")
+    changed = value[:40] + ("A" if value[40] != "A" else "B") + value[41:]
+    for other in (changed, value[:-8], value[:20], value + value, "A" * 2000, "=", "\u00fc"):
+        assert told(browser.come_back(cookie=f"{name}={other}")) == UNAUTHORIZED
+    assert browser.come_back().status_code == 200
+
+
+def test_beginning_costs_others_nothing(sqlite_environment: Environment, issuer: SmallIssuer, tmp_path: Path) -> None:
+    """However many begin at one address, the first login there comes back, and nothing is written for the others."""
     here = {"REMOTE_ADDR": "198.51.100.7"}
-    other = Browser(sqlite_oauth_api, issuer)
-    first = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
-    for _ in range(100):
-        last = sqlite_oauth_api.ask(LOGIN, method="GET", environ_base=here)
-    for answer, status in ((first, 401), (last, 200), (other.sent, 200)):
-        query = {name: value for name, [value] in parse_qs(urlsplit(answer.location).query).items()}
-        issuer.grants["a code"] = issuer.token(nonce=query["nonce"])
-        headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
-        back = {"state": query["state"], "iss": issuer.url, "code": "a code"}
-        answered = sqlite_oauth_api.ask(CALLBACK, method="GET", query_string=back, headers=headers)
-        assert answered.status_code == status
+    with opened_api(sqlite_environment | issuer.settings) as api:
+        browser = Browser(api, issuer)
+        browser.grant()
+        for _ in range(200):
+            assert api.ask(LOGIN, method="GET", environ_base=here).status_code == 303
+        assert b"oauth_state" not in dump(sqlite_environment, tmp_path)
+        assert browser.come_back(address=here["REMOTE_ADDR"]).status_code == 200
+
+
+def test_a_login_outlasts_a_rotation_of_the_secret_key(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi
+) -> None:
+    """It comes back to a replica that takes the keys the other way round, and once to all of them."""
+    old, new = sqlite_environment["SECRET_KEY"], "another-secret-key-of-some-length-0123456789"
+    settings = sqlite_environment | issuer.settings
+    during = settings | {"SECRET_KEY": new, "SECRET_KEY_PREVIOUS": old}
+    one, other = make_api(settings | {"SECRET_KEY_PREVIOUS": new}), make_api(during)
+    browser = Browser(one, issuer)
+    browser.grant()
+    browser.api = other
+    assert browser.come_back().status_code == 200
+    browser.api = one
+    assert told(browser.come_back()) == UNAUTHORIZED
+    assert len(issuer.forms) == 1
