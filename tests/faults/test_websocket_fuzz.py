@@ -1,0 +1,201 @@
+"""A hundred thousand random frames against a real server: it answers each message, and nothing is left of them."""
+
+import asyncio
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from random import Random, SystemRandom
+
+import pytest
+
+from tests.api.small_app import until
+from tests.databases import ADMIN_TOKEN, Environment
+from tests.faults.fuzzed_conversations import Conversation, Ending, conversation
+from tests.raw_websocket import CONTINUATION, TEXT, Connection, frame
+from tests.running import Doorman
+from tests.workers import on_linux
+
+pytestmark = [pytest.mark.alone, on_linux]
+
+FRAMES = 100_000
+AT_ONCE = 24
+PATIENCE = 30.0
+# What the second half may leave over what the first has left: some is the allocator's.
+MORE_BYTES = 8 * 1024 * 1024
+PROMPT_SECONDS = 1.0
+MORE_FILES = 8  # that a thread may have opened for itself
+EMPTY_FRAGMENTS = 200_000
+HELD_BACK_SECONDS = 5.0
+# What Granian's own WebSockets close with, whatever was wrong.
+ALSO = {1001}
+# To have a run again, name its seed.
+SEED = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(1 << 32))
+
+
+async def hold(said: Conversation, port: int, random: Random) -> None:
+    """Hold a conversation, and check what is answered."""
+    credential = random.choices((None, f"Bearer {ADMIN_TOKEN}", "Bearer x.y.z"), weights=(8, 2, 1))[0]
+    connection = await Connection.open(port, credential)
+    try:
+        stream = said.stream if said.is_patient else said.stream + said.last
+        send_in_pieces(connection, stream, random)
+        if said.is_patient:
+            while len(connection.answers) < len(said.messages):
+                await connection.receive()
+                assert not connection.is_at_end, f"it ended: {connection.closed}"
+            connection.writer.write(said.last)
+        if said.ending is Ending.RESET:
+            connection.reset()
+        elif said.ending is Ending.LEAVING:
+            connection.writer.close()
+        else:
+            while not connection.is_at_end and connection.closed is None:
+                await connection.receive()
+        check(said, connection)
+    finally:
+        connection.writer.close()
+
+
+def send_in_pieces(connection: Connection, stream: bytes, random: Random) -> None:
+    """Send in one piece or in several, which are cut anywhere."""
+    cuts = sorted(random.choices(range(len(stream)), k=random.choice((0, 0, 4, 12))))
+    for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        connection.writer.write(stream[begin:end])
+
+
+def check(said: Conversation, connection: Connection) -> None:
+    if said.is_patient:
+        assert len(connection.answers) == len(said.messages), connection.answers[len(said.messages) :]
+    for sent, text in zip(said.messages, connection.answers, strict=False):
+        assert sent.is_right(json.loads(text)), f"{sent.payload[:500]!r} was answered {text[:500]!r}"
+    assert connection.pongs == said.pings[: len(connection.pongs)]
+    if said.is_patient and said.ending is Ending.CLOSE:
+        assert len(connection.pongs) == len(said.pings)
+    if connection.closed is not None:
+        assert connection.closed.code in said.codes | ALSO, (said.last[:80], connection.closed)
+
+
+async def fuzz(port: int, numbers: Iterator[int], frames: int) -> tuple[int, int]:
+    """Hold conversations, some at once, until so many frames were sent; return how many, and how many messages."""
+    sent = messages = 0
+
+    async def talk() -> None:
+        nonlocal sent, messages
+        while sent < frames:
+            number = next(numbers)
+            random = Random(f"{SEED} {number}")  # noqa: S311 - it guards nothing
+            said = conversation(random)
+            sent += said.frames
+            messages += len(said.messages)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await hold(said, port, random)
+            except Exception as error:
+                error.add_note(
+                    f"in conversation {number} of FUZZ_SEED={SEED}, which ends by {said.ending} with {said.last[:40]!r}"
+                )
+                raise
+
+    async with asyncio.TaskGroup() as together:
+        for _ in range(AT_ONCE):
+            together.create_task(talk())
+    return sent, messages
+
+
+def resident_bytes(worker: int) -> int:
+    return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def opened(worker: int) -> list[str]:
+    """Return what the descriptors of a process stand for."""
+    names = []
+    for descriptor in Path(f"/proc/{worker}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            names.append(str(descriptor.readlink()))
+    return names
+
+
+def sockets(worker: int) -> int:
+    return sum(name.startswith("socket:") for name in opened(worker))
+
+
+async def pinged(port: int) -> float:
+    """Return in how many seconds a new connection has its first answer."""
+    begun = time.monotonic()
+    connection = await Connection.open(port, None)
+    connection.writer.write(frame(TEXT, b'{"action":"ping"}'))
+    async with asyncio.timeout(PATIENCE):
+        while not connection.answers:
+            await connection.receive()
+    connection.writer.close()
+    return time.monotonic() - begun
+
+
+def assert_unharmed(doorman: Doorman, worker: int, sockets_before: int) -> None:
+    """Hold that the worker is the one that was, answers at once, has nothing open, and has nothing to complain of."""
+    assert doorman.workers() == [worker]
+    assert asyncio.run(pinged(doorman.port)) < PROMPT_SECONDS
+    until(lambda: sockets(worker) <= sockets_before, "the connections to be closed")
+    for word in ("Traceback", "ERROR", "CRITICAL", "failed", "exception", "never retrieved"):
+        assert word not in doorman.log
+
+
+@pytest.fixture
+def doorman(sqlite_environment: Environment, serve: Callable[[Environment], Doorman]) -> Doorman:
+    """One worker."""
+    return serve(sqlite_environment)
+
+
+@pytest.mark.timeout(300)  # ten seconds where nothing else runs, and ten times that where much does
+def test_random_frames_leave_nothing_behind(doorman: Doorman) -> None:
+    """Of 100,000 frames each message is answered as it should be; the server stays, and its memory and files do."""
+    (worker,) = doorman.workers()
+    sockets_before, numbers = sockets(worker), count()
+    resident, files = [], []
+    for _ in range(2):
+        frames, messages = asyncio.run(fuzz(doorman.port, numbers, FRAMES // 2))
+        assert frames >= FRAMES // 2
+        assert messages > frames // 2
+        assert_unharmed(doorman, worker, sockets_before)
+        resident.append(resident_bytes(worker))
+        files.append(len(opened(worker)))
+    assert resident[1] - resident[0] < MORE_BYTES, f"{resident} (FUZZ_SEED={SEED})"
+    assert files[1] - files[0] < MORE_FILES, f"{files} (FUZZ_SEED={SEED})"
+
+
+async def send_empty_fragments(port: int) -> None:
+    """Send a message of many fragments, for as long as the server takes them in."""
+    connection = await Connection.open(port, None)
+    connection.writer.write(frame(TEXT, b"{", is_last=False))
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(HELD_BACK_SECONDS):
+            for _ in range(EMPTY_FRAGMENTS // 1000):
+                connection.writer.write(frame(CONTINUATION, is_last=False) * 1000)
+                await connection.writer.drain()
+            connection.writer.write(frame(CONTINUATION, b"}"))
+            while not (connection.answers or connection.is_at_end):
+                await connection.receive()
+    connection.writer.close()
+    if connection.answers:
+        assert json.loads(connection.answers[0]) == {"error": "No action provided."}
+
+
+def test_a_message_of_endless_empty_fragments_costs_nothing(doorman: Doorman) -> None:
+    """200,000 fragments of no bytes are read, held back or refused, but not kept; others are answered meanwhile."""
+    (worker,) = doorman.workers()
+    sockets_before, resident = sockets(worker), resident_bytes(worker)
+
+    async def send_and_watch() -> None:
+        sending = [asyncio.create_task(send_empty_fragments(doorman.port)) for _ in range(4)]
+        while not all(task.done() for task in sending):
+            assert await pinged(doorman.port) < PROMPT_SECONDS
+            assert resident_bytes(worker) - resident < MORE_BYTES
+        await asyncio.gather(*sending)
+
+    asyncio.run(send_and_watch())
+    assert_unharmed(doorman, worker, sockets_before)
