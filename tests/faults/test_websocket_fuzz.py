@@ -23,10 +23,11 @@ from tests.workers import on_linux
 pytestmark = [pytest.mark.alone, on_linux]
 
 FRAMES = 100_000
+WARM_UP = 4000
 AT_ONCE = 24
 PATIENCE = 30.0
 # What the second half may leave over what the first has left: some is the allocator's.
-MORE_BYTES = 8 * 1024 * 1024
+MORE_BYTES = 6 * 1024 * 1024
 PROMPT_SECONDS = 1.0
 MORE_FILES = 8  # that a thread may have opened for itself
 EMPTY_FRAGMENTS = 200_000
@@ -147,8 +148,10 @@ def assert_unharmed(doorman: Doorman, worker: int, sockets_before: int) -> None:
 
 @pytest.fixture
 def doorman(sqlite_environment: Environment, serve: Callable[[Environment], Doorman]) -> Doorman:
-    """One worker."""
-    return serve(sqlite_environment)
+    """One worker, which has had a little of everything: its threads are there, and what they import."""
+    doorman = serve(sqlite_environment)
+    asyncio.run(fuzz(doorman.port, count(-1000), WARM_UP))
+    return doorman
 
 
 @pytest.mark.timeout(300)  # ten seconds where nothing else runs, and ten times that where much does
