@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
 from tests.running import SOURCES
@@ -35,7 +36,9 @@ class Talker:
 
     def refused(self, action: str, /, **data: object) -> str:
         """Return the error of an answer that is one."""
-        error: str = self.ask(action, **data)["error"]
+        answer = self.ask(action, **data)
+        assert "error" in answer, answer
+        error: str = answer["error"]
         return error
 
     def is_there(self) -> bool:
@@ -71,8 +74,8 @@ def talk() -> Iterator[Talk]:
         yield talk
 
 
-def refusal(talk: Talk, url: str, **options: Any) -> int:
-    """Return the status of a handshake that is refused."""
+def refusal(talk: Talk, url: str, **options: Any) -> Response:
+    """Return the answer to a handshake that is refused."""
     with pytest.raises(InvalidStatus) as raised:
         talk(url, **options)
-    return raised.value.response.status_code
+    return raised.value.response
