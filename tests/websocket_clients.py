@@ -1,14 +1,18 @@
-"""Clients of the users API over one WebSocket, by the library ``websockets``."""
+"""Clients of the users API over one WebSocket, by the library ``websockets``.
 
+One loop runs them all, whenever one of them is asked something: the library's clients with threads read and write TLS
+at the same time, which CPython before 3.13 does not bear, and then some handshakes are never answered.
+"""
+
+import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, Protocol
+from collections.abc import Coroutine, Iterator
+from typing import Any, Protocol, TypeVar
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
-from websockets.sync.client import ClientConnection, connect
 
 from tests.running import SOURCES
 
@@ -16,17 +20,20 @@ PATIENCE = 20.0
 ANONYMOUS = "Valid credentials are needed."
 TOO_OFTEN = "Logins from here have failed; wait before the next one."
 
+Result = TypeVar("Result")
+
 
 class Talker:
     """One connection, and what is said over it."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
+    def __init__(self, runner: asyncio.Runner, connection: ClientConnection) -> None:
+        self._runner = runner
+        self._connection = connection
 
     def ask(self, action: str, /, **data: object) -> Any:
         """Send a request, and return its answer."""
-        self.connection.send(json.dumps({"action": action, "data": data}))
-        return json.loads(self.connection.recv(PATIENCE))
+        self._run(self._connection.send(json.dumps({"action": action, "data": data})))
+        return json.loads(self._run(self._connection.recv()))
 
     def told(self, action: str, /, **data: object) -> Any:
         """Return the data of an answer that is no error."""
@@ -47,31 +54,52 @@ class Talker:
     def closed_with(self) -> int | None:
         """Return the code of the close frame that comes next."""
         with pytest.raises(ConnectionClosed) as raised:
-            self.connection.recv(PATIENCE)
+            self._run(self._connection.recv())
         return raised.value.rcvd.code if raised.value.rcvd else None
+
+    def close(self) -> None:
+        self._run(self._connection.close())
+
+    def _run(self, what: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(asyncio.wait_for(what, PATIENCE))
 
 
 class Talk(Protocol):
-    """Begins a conversation; ``options`` are of ``websockets.sync.client.connect``."""
+    """Begins a conversation; ``options`` are of ``websockets.asyncio.client.connect``."""
 
-    def __call__(self, url: str, authorization: str | None = None, **options: Any) -> Talker: ...
+    def __call__(
+        self, url: str, authorization: str | None = None, *, source: str | None = None, **options: Any
+    ) -> Talker: ...
 
 
 @pytest.fixture
 def talk() -> Iterator[Talk]:
-    """Open connections that are closed after the test, from an address each unless ``source_address`` gives it one."""
-    with ExitStack() as ends:
+    """Open connections that are closed after the test; each comes from an address of its own unless it is given one."""
+    talkers: list[Talker] = []
+    with asyncio.Runner() as runner:
 
-        def talk(url: str, authorization: str | None = None, **options: Any) -> Talker:
+        def talk(url: str, authorization: str | None = None, *, source: str | None = None, **options: Any) -> Talker:
             headers = dict(options.pop("additional_headers", {}))
             if authorization is not None:
                 headers["Authorization"] = authorization
-            options.setdefault("source_address", (next(SOURCES), 0))
-            url = url.replace("http", "ws", 1) + "/users/"
-            connection = connect(url, additional_headers=headers, open_timeout=PATIENCE, proxy=None, **options)
-            return Talker(ends.enter_context(connection))
+
+            async def connected() -> ClientConnection:
+                return await connect(
+                    url.replace("http", "ws", 1) + "/users/",
+                    additional_headers=headers,
+                    local_addr=(source or next(SOURCES), 0),
+                    open_timeout=PATIENCE,
+                    ping_interval=None,
+                    proxy=None,
+                    **options,
+                )
+
+            talkers.append(Talker(runner, runner.run(connected())))
+            return talkers[-1]
 
         yield talk
+        for talker in talkers:
+            talker.close()
 
 
 def refusal(talk: Talk, url: str, **options: Any) -> Response:

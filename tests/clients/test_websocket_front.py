@@ -35,22 +35,19 @@ def every_action(talker: Talker) -> None:
 
 
 class Trusting:
-    """Talks to a URL over TLS, trusting its certificate; from an address of its own unless it is given one."""
+    """Talks to a URL over TLS, trusting its certificate."""
 
     def __init__(self, talk: Talk, url: str, certificate: Path) -> None:
         self._talk = talk
-        self.url = url
-        self._options: dict[str, Any] = {"ssl": ssl.create_default_context(cafile=str(certificate))}
+        self._url = url
+        self._context = ssl.create_default_context(cafile=str(certificate))
 
-    def __call__(self, authorization: str | None = None, source: str | None = None, **options: Any) -> Talker:
-        return self._talk(self.url, authorization, **self._given(source, options))
+    def __call__(self, authorization: str | None = None, **options: Any) -> Talker:
+        return self._talk(self._url, authorization, ssl=self._context, **options)
 
-    def refusal(self, source: str | None = None, **options: Any) -> int:
+    def refusal(self, **options: Any) -> int:
         """Return the status of a handshake that is refused."""
-        return refusal(self._talk, self.url, **self._given(source, options)).status_code
-
-    def _given(self, source: str | None, options: dict[str, Any]) -> dict[str, Any]:
-        return self._options | options | {"source_address": (source or next(SOURCES), 0)}
+        return refusal(self._talk, self._url, ssl=self._context, **options).status_code
 
 
 # TLS of Doorman's own.
@@ -142,13 +139,13 @@ def test_connections_count_by_the_forwarded_address(doorman: Doorman, through: T
     assert through.refusal(source=one) == 503
     assert through.refusal(source=one, **claiming("192.0.2.1")) == 503
     # These count for who made them, although they name the other.
-    held += [talk(doorman.url, source_address=(stranger, 0), **claiming(other)) for _ in range(OF_ADDRESS)]
-    past = refusal(talk, doorman.url, source_address=(stranger, 0), **claiming("192.0.2.1"))
+    held += [talk(doorman.url, source=stranger, **claiming(other)) for _ in range(OF_ADDRESS)]
+    past = refusal(talk, doorman.url, source=stranger, **claiming("192.0.2.1"))
     assert (past.status_code, past.headers["Retry-After"]) == (503, "1")
     held += [through(source=other) for _ in range(OF_ADDRESS)]
     assert through.refusal(source=other) == 503
     # The address is one, whichever way it comes.
-    assert refusal(talk, doorman.url, source_address=(one, 0)).status_code == 503
+    assert refusal(talk, doorman.url, source=one).status_code == 503
     assert all(talker.is_there() for talker in held)
 
 
@@ -169,10 +166,10 @@ def test_failed_logins_count_by_the_forwarded_address(doorman: Doorman, through:
     # Slowed for a moment, and longer each time: what is let through by then is little.
     slowed = FREE_FAILURES // 2
     assert failures(through(source=one, **claiming("192.0.2.1")), "b") < slowed
-    assert failures(talk(doorman.url, source_address=(one, 0)), "c") < slowed
+    assert failures(talk(doorman.url, source=one), "c") < slowed
     assert failures(through(source=other), "d") >= FREE_FAILURES
-    assert failures(talk(doorman.url, source_address=(stranger, 0), **claiming(named)), "e") >= FREE_FAILURES
-    assert failures(talk(doorman.url, source_address=(stranger, 0), **claiming("192.0.2.1")), "f") < slowed
+    assert failures(talk(doorman.url, source=stranger, **claiming(named)), "e") >= FREE_FAILURES
+    assert failures(talk(doorman.url, source=stranger, **claiming("192.0.2.1")), "f") < slowed
     assert failures(through(source=named), "g") >= FREE_FAILURES
 
 
