@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from random import Random, SystemRandom
 
 import pytest
@@ -18,7 +16,7 @@ from tests.databases import ADMIN_TOKEN, Environment
 from tests.faults.fuzzed_conversations import Conversation, Ending, conversation
 from tests.raw_websocket import CONTINUATION, TEXT, Connection, frame
 from tests.running import Doorman
-from tests.workers import on_linux
+from tests.workers import on_linux, opened, resident_bytes, sockets
 
 pytestmark = [pytest.mark.alone, on_linux]
 
@@ -106,23 +104,6 @@ async def fuzz(port: int, numbers: Iterator[int], frames: int) -> tuple[int, int
         for _ in range(AT_ONCE):
             together.create_task(talk())
     return sent, messages
-
-
-def resident_bytes(worker: int) -> int:
-    return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def opened(worker: int) -> list[str]:
-    """Return what the descriptors of a process stand for."""
-    names = []
-    for descriptor in Path(f"/proc/{worker}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            names.append(str(descriptor.readlink()))
-    return names
-
-
-def sockets(worker: int) -> int:
-    return sum(name.startswith("socket:") for name in opened(worker))
 
 
 async def pinged(port: int) -> float:
