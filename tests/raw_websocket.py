@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 
 from websockets.client import ClientProtocol
@@ -104,7 +105,13 @@ class Connection:
         assert self._protocol.parser_exc is None, self._protocol.parser_exc
         return self._protocol.events_received()
 
+    async def close(self) -> None:
+        """End the connection of TCP, without a word."""
+        self.writer.close()
+        with suppress(OSError):  # the other end was faster
+            await self.writer.wait_closed()
+
     def reset(self) -> None:
-        """End without a word, and without reading what is still to come."""
+        """End it at once, whatever is still to be sent."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
