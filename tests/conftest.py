@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.mongod",
     "tests.databases",
     "tests.running",
+    "tests.websocket_clients",
     "tests.bcrypt_costs",
     "tests.api.cores",
     "tests.api.issuers",

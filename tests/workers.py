@@ -1,7 +1,9 @@
-"""Connections that lead to a worker of one's choice: the kernel spreads them, and Linux tells where each arrived."""
+"""The workers of a server, as Linux tells of them: which one a connection has led to, and what each of them holds."""
 
+import resource
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import inet_aton
@@ -64,15 +66,27 @@ def lines_to_workers(doorman: Doorman) -> Mapping[int, Line]:
     raise AssertionError(f"{_MOST_TRIES} connections led to {found.keys()} of {wanted} alone")
 
 
+def resident_bytes(worker: int) -> int:
+    return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def opened(worker: int) -> list[str]:
+    """Return what the descriptors of a process stand for."""
+    names = []
+    for descriptor in Path(f"/proc/{worker}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            names.append(str(descriptor.readlink()))
+    return names
+
+
+def sockets(worker: int) -> int:
+    return sum(name.startswith("socket:") for name in opened(worker))
+
+
 def _holder(inode: str, workers: Iterable[int]) -> int:
     for worker in workers:
-        for descriptor in Path(f"/proc/{worker}/fd").iterdir():
-            try:
-                target = str(descriptor.readlink())
-            except FileNotFoundError:  # closed meanwhile
-                continue
-            if target == f"socket:[{inode}]":
-                return worker
+        if f"socket:[{inode}]" in opened(worker):
+            return worker
     raise AssertionError("no worker has the connection")
 
 

@@ -30,6 +30,10 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
+    map $http_upgrade $connection_header {{
+        default upgrade;
+        '' '';
+    }}
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {directory}/front.pem;
@@ -37,7 +41,8 @@ http {{
         location / {{
             proxy_pass http://127.0.0.1:{behind};
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_header;
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
