@@ -10,6 +10,7 @@ What is to become a WebSocket (``api.handshakes``) is looked up in the same way.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -22,6 +23,8 @@ from api.wsgi_bridge import Scope
 
 Peer: TypeAlias = tuple[str, int]
 Found = TypeVar("Found")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,11 @@ class _Walks(Generic[Found]):
         while self._wanted:
             batch, self._wanted = self._wanted, {}
             started = time.monotonic()
-            found = await asyncio.to_thread(self._walk, batch.keys())
+            found: Mapping[Peer, Found] = {}
+            try:
+                found = await asyncio.to_thread(self._walk, batch.keys())
+            except Exception:  # whoever waits must be told: without a thread to walk in, nothing is found
+                logger.exception("Connections could not be looked up")
             for peer, future in batch.items():
                 future.set_result(found.get(peer))
             await asyncio.sleep(4 * (time.monotonic() - started))
@@ -165,8 +172,11 @@ def _connections(but: Collection[int] = ()) -> Iterator[tuple[int, socket.socket
 
 
 def _duplicate(connection: socket.socket, peer: Peer) -> socket.socket | None:
-    """Return a socket of its own for a connection to ``peer``; None if its number is another's by now."""
-    number = os.dup(connection.fileno())
+    """Return a socket of its own for a connection to ``peer``; None if its number is another's by now, or nobody's."""
+    try:
+        number = os.dup(connection.fileno())
+    except OSError:  # closed meanwhile, or the process may have no more descriptors
+        return None
     try:
         duplicate = socket.socket(fileno=number)
     except OSError:

@@ -216,6 +216,25 @@ def test_a_connection_that_cannot_be_taken_is_refused(caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
+@pytest.mark.parametrize("failing", ["os.dup", "asyncio.to_thread"])
+def test_a_handshake_that_cannot_be_looked_up_is_refused(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """Where there is no descriptor or no thread for it, it is answered, and those that come after it are taken."""
+
+    async def test() -> None:
+        def fail(*_: object) -> None:
+            raise OSError
+
+        async with serving() as (server, connect):
+            await connect()
+            with monkeypatch.context() as patch:
+                patch.setattr(f"api.connections.{failing}", fail)
+                assert b"HTTP/1.1 503 " in await ask(server)
+            await (client := await connect()).say(text())
+            assert await client.heard() == "hello"
+
+    run(test)
+
+
 def test_a_connection_that_is_not_let_go_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
