@@ -133,6 +133,7 @@ class SocketWire(asyncio.BufferedProtocol):
             self._drained.set_result(None)
             self._drained = None
             self._parse()
+            self._deliver()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         self._timer.cancel()

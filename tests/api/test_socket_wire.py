@@ -4,11 +4,13 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from api import handshakes, socket_wire
+from api.socket_wire import SocketWire
 from tests.api.letting_go import Server, Socket, run, serving, text
 
 
@@ -134,6 +136,31 @@ def test_who_does_not_read_is_not_read() -> None:
             slow.connection.close()
             await server.is_empty()
 
+    run(test)
+
+
+def test_a_message_behind_unread_pongs_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on when the pongs before it are taken, though nothing more comes."""
+    wires = []
+
+    def remembered(*arguments: Any) -> SocketWire:
+        wires.append(SocketWire(*arguments))
+        return wires[-1]
+
+    async def test() -> None:
+        async with serving() as (_, connect):
+            client = await connect()
+            await client.say(text(b"before"))
+            assert await client.heard() == "before"
+            (wire,) = wires
+            wire.pause_writing()  # what the event loop calls when too much is unsent
+            frame = text().serialize(mask=True)
+            wire.get_buffer(-1)[: len(frame)] = frame
+            wire.buffer_updated(len(frame))
+            wire.resume_writing()
+            assert await client.heard() == "hello"
+
+    monkeypatch.setattr(socket_wire, "SocketWire", remembered)
     run(test)
 
 
