@@ -21,6 +21,7 @@ from api.wires import Pace, WebSocketLimits
 from api.wsgi_bridge import Scope
 
 # A connection on which nothing came for one to two of these is pinged, and dropped when nothing came for another one.
+# What counts is whole: bytes of a frame, and frames of a message, that never ends would keep their memory for ever.
 PING_SECONDS = 30.0
 # After its close frame, a client has so long to close the connection.
 CLOSE_SECONDS = 2.0
@@ -115,7 +116,6 @@ class SocketWire(asyncio.BufferedProtocol):
         return self._wires.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._is_heard = True
         self._unparsed += memoryview(self._wires.buffer)[:nbytes]
         self._parse()
         self._deliver()
@@ -160,7 +160,9 @@ class SocketWire(asyncio.BufferedProtocol):
             piece = self._unparsed[:_PIECE_BYTES]
             del self._unparsed[:_PIECE_BYTES]
             self._frames.receive_data(piece)
-            waits = [self._pace.wait() for frame in self._frames.events_received() if not self._completes(frame)]
+            frames = self._frames.events_received()
+            waits = [self._pace.wait() for frame in frames if not self._completes(frame)]
+            self._is_heard |= bool(frames) and not self._message
             self._flush()
             if waits and waits[-1]:
                 self._resuming = self._loop.call_later(waits[-1], self._resume)

@@ -97,6 +97,29 @@ def test_a_silent_client_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (Frame(Opcode.TEXT, b"x", fin=False).serialize(mask=True), Frame(Opcode.PONG, b"").serialize(mask=True)),
+        (text(b"x" * 1000).serialize(mask=True)[:10], b"x"),
+    ],
+    ids=["message", "frame"],
+)
+def test_what_never_ends_is_dropped(monkeypatch: pytest.MonkeyPatch, begun: bytes, more: bytes) -> None:
+    """A client that keeps a message or a frame unfinished is as good as dead, whatever it sends meanwhile."""
+    monkeypatch.setattr(socket_wire, "PING_SECONDS", 0.02)
+
+    async def test() -> None:
+        async with serving() as (_, connect):
+            client = await connect()
+            await client.write(begun)
+            with suppress(ConnectionError):
+                while await client.heard() == "ping":
+                    await client.write(more)
+
+    run(test)
+
+
 def test_frames_that_are_no_messages_have_their_pace() -> None:
     """After the burst, pings and fragments wait for their turn, and messages behind them; other connections do not."""
 
