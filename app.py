@@ -14,6 +14,7 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.descriptors import websockets_that_fit
 from api.errors import register_errors
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
@@ -139,7 +140,8 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))
     if "websocket" in settings.surfaces:
-        limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)
+        fitting = websockets_that_fit(settings.websockets)
+        limits = WebSocketLimits(in_all=fitting, per_address=settings.websockets_per_address)
         app.conversations = UserConversations(core, proxies, browsers, limits)
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
