@@ -239,15 +239,19 @@ def test_websockets_leave_descriptors_to_others(
     assert "A process may open 700 files, so it holds 188 WebSockets, not 4096." in caplog.text
 
 
-def test_no_action_runs_on_the_event_loop(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames are read and carried out in a thread of the pool, so that nothing of them holds the others up."""
+@pytest.mark.parametrize(("method", "queue"), [("answer", 1), ("busy", 0)])
+def test_no_frame_is_read_on_the_event_loop(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, method: str, queue: int
+) -> None:
+    """Neither to be carried out nor to be refused, so that no frame holds the others up."""
     threads = []
 
-    def ping(*_: object) -> None:
+    def answer(*_: object, **__: object) -> str:
         threads.append(threading.current_thread())
+        return ""
 
-    monkeypatch.setattr(UserConversation, "ping", ping)
-    serve_one(sqlite_api, Wire(), '{"action": "ping"}')
+    monkeypatch.setattr(UserConversation, method, answer)
+    serve_one(sqlite_api, Wire(), '{"action": "ping"}', limits=Limits(queue_length=queue))
     assert threads
     assert threading.current_thread() not in threads
 
