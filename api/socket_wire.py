@@ -14,7 +14,7 @@ from typing import cast
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
-from api.bodies import Send
+from api.bodies import Receive, Send
 from api.connections import ConnectionTaker, Taken
 from api.handshakes import QUIET, Handshake
 from api.wires import Pace, WebSocketLimits
@@ -39,9 +39,9 @@ class SocketWires:
         self.taker = ConnectionTaker()
         self.buffer = bytearray(_READ_BYTES)
 
-    def wire(self, scope: Scope, send: Send) -> "SocketWire":
+    def wire(self, scope: Scope, receive: Receive, send: Send) -> "SocketWire":
         """Return the wire for an HTTP request that asks for one. Raises ``RefusedError`` for what is none."""
-        return SocketWire(self, Handshake(scope, send))
+        return SocketWire(self, Handshake(scope, receive, send))
 
 
 class SocketWire(asyncio.BufferedProtocol):

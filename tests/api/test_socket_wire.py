@@ -10,6 +10,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from api import handshakes, socket_wire
+from api.connections import ConnectionTaker
 from api.socket_wire import SocketWire
 from tests.api.letting_go import Server, Socket, run, serving, text
 
@@ -264,6 +265,37 @@ def test_a_connection_that_cannot_be_taken_is_refused(caplog: pytest.LogCaptureF
 
     run(test)
     assert not caplog.records
+
+
+def test_who_has_left_gets_no_other_connection() -> None:
+    """Its handshake is over, though there is a connection from its address and port: that is another request's."""
+
+    async def test() -> None:
+        async with serving() as (server, _):
+            server.is_left.set()
+            assert b"HTTP/1.1 503 " in await ask(server)
+            await server.is_empty()
+
+    run(test)
+
+
+def test_no_connection_is_taken_twice() -> None:
+    """Not before it is given back: the frames of one client would be answered as those of another."""
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+            accepted, peer = listening.accept()
+            taker, scope = ConnectionTaker(), {"client": peer}
+            with accepted:
+                taken = await taker.take(scope)
+                assert taken is not None
+                assert await taker.take(scope) is None
+                taker.give_back(taken)
+                again = await taker.take(scope)
+                assert again is not None
+                taker.give_back(again)
+
+    run(test)
 
 
 @pytest.mark.parametrize("failing", ["os.dup", "asyncio.to_thread"])
