@@ -217,8 +217,12 @@ class SocketWire(asyncio.BufferedProtocol):
         self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _check(self) -> None:
-        """Ping a silent client; drop one that did not answer. While nothing is read, it cannot be heard."""
-        if self._is_asked and not self._is_heard and self._transport.is_reading():
+        """Ping a silent client; drop one that did not answer.
+
+        While nothing is read, it cannot be heard. Where that is because it does not read either, it is dropped as well.
+        """
+        is_listened_to = self._transport.is_reading() or self._drained is not None
+        if self._is_asked and not self._is_heard and is_listened_to:
             self._transport.abort()
             return
         self._is_asked = not self._is_heard

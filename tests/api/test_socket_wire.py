@@ -163,6 +163,20 @@ def test_who_does_not_read_is_not_read() -> None:
     run(test)
 
 
+def test_who_does_not_read_pongs_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for them to be sent; but what is not sent costs memory, and the client cannot be heard."""
+    monkeypatch.setattr(socket_wire, "PING_SECONDS", 0.05)
+
+    async def test() -> None:
+        async with serving(per_second=1e9, burst=1_000_000) as (_, connect):
+            client = await connect()
+            with suppress(ConnectionError):
+                while True:
+                    await client.say(*[Frame(Opcode.PING, b"x" * 125)] * 100)
+
+    run(test)
+
+
 def test_a_message_behind_unread_pongs_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on when the pongs before it are taken, though nothing more comes."""
     wires = []
