@@ -3,6 +3,7 @@
 ``app`` runs under any ASGI server (``app:app``), ``create_app`` under any WSGI server and ``flask --app app run``.
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.descriptors import websockets_that_fit
 from api.errors import register_errors
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
@@ -139,7 +141,8 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     register_errors(app)
     app.register_blueprint(health_blueprint(core.store))
     if "websocket" in settings.surfaces:
-        limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)
+        fitting = websockets_that_fit(settings.websockets)
+        limits = WebSocketLimits(in_all=fitting, per_address=settings.websockets_per_address)
         app.conversations = UserConversations(core, proxies, browsers, limits)
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
@@ -169,7 +172,11 @@ _BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}
 
 def _create_prepared_app() -> Doorman:
     settings = Settings.from_env()
-    return create_app(settings, _core_over_prepared_store(settings))
+    app = create_app(settings, _core_over_prepared_store(settings))
+    # What a worker starts with, it keeps; and looking through it for garbage stops everything for up to 60 ms.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 _limits = Limits(body_bytes=MAX_BODY_BYTES)

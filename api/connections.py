@@ -10,6 +10,7 @@ What is to become a WebSocket (``api.handshakes``) is looked up in the same way.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -23,18 +24,21 @@ from api.wsgi_bridge import Scope
 Peer: TypeAlias = tuple[str, int]
 Found = TypeVar("Found")
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A connection's socket, and the number of the descriptor that the server has of it."""
+    """A connection's socket, the kernel's name for it, and the number of the descriptor that the server has of it."""
 
     socket: socket.socket
+    inode: int
     number: int
 
     def is_released(self) -> bool:
         """Tell whether the server has closed its descriptor, and this socket is the only one of the connection."""
         with suppress(OSError):
-            return os.fstat(self.number).st_ino != os.fstat(self.socket.fileno()).st_ino
+            return os.fstat(self.number).st_ino != self.inode
         return True
 
 
@@ -61,7 +65,11 @@ class _Walks(Generic[Found]):
         while self._wanted:
             batch, self._wanted = self._wanted, {}
             started = time.monotonic()
-            found = await asyncio.to_thread(self._walk, batch.keys())
+            found: Mapping[Peer, Found] = {}
+            try:
+                found = await asyncio.to_thread(self._walk, batch.keys())
+            except Exception:  # whoever waits must be told: without a thread to walk in, nothing is found
+                logger.exception("Connections could not be looked up")
             for peer, future in batch.items():
                 future.set_result(found.get(peer))
             await asyncio.sleep(4 * (time.monotonic() - started))
@@ -86,11 +94,13 @@ class ConnectionTaker:
         self._walks = _Walks(self._take)
         self._wanted: set[Peer] = set()
         self._held: set[int] = set()
+        self._inodes: set[int] = set()
 
     async def take(self, scope: Scope) -> Taken | None:
         """Return the connection that ``scope`` came by; None if there is no one such connection.
 
-        There may be two of one peer where the server listens on several addresses. Then it gets none of them.
+        There may be two of one peer where the server listens on several addresses. Then it gets none of them. No
+        connection is taken twice: two readers would get half of the frames each.
         """
         peer = _peer_of(scope)
         if peer is None or peer in self._wanted:
@@ -105,6 +115,7 @@ class ConnectionTaker:
     def give_back(self, taken: Taken) -> None:
         """Close a connection that was taken."""
         self._held.discard(taken.socket.fileno())
+        self._inodes.discard(taken.inode)
         taken.socket.close()
 
     def _take(self, peers: Collection[Peer]) -> dict[Peer, Taken]:
@@ -114,13 +125,16 @@ class ConnectionTaker:
             duplicate = _duplicate(connection, peer) if peer in peers else None
             if duplicate is None:
                 continue
+            another = Taken(duplicate, os.fstat(duplicate.fileno()).st_ino, number)
+            if another.inode in self._inodes:
+                duplicate.close()
+                continue
             # At once: the walk may come by its number.
             self._held.add(duplicate.fileno())
-            if peer in taken:
+            self._inodes.add(another.inode)
+            if taken.setdefault(peer, another) is not another:
                 ambiguous.add(peer)
-                self.give_back(Taken(duplicate, number))
-            else:
-                taken[peer] = Taken(duplicate, number)
+                self.give_back(another)
         for peer in ambiguous:
             self.give_back(taken.pop(peer))
         return taken
@@ -165,8 +179,11 @@ def _connections(but: Collection[int] = ()) -> Iterator[tuple[int, socket.socket
 
 
 def _duplicate(connection: socket.socket, peer: Peer) -> socket.socket | None:
-    """Return a socket of its own for a connection to ``peer``; None if its number is another's by now."""
-    number = os.dup(connection.fileno())
+    """Return a socket of its own for a connection to ``peer``; None if its number is another's by now, or nobody's."""
+    try:
+        number = os.dup(connection.fileno())
+    except OSError:  # closed meanwhile, or the process may have no more descriptors
+        return None
     try:
         duplicate = socket.socket(fileno=number)
     except OSError:

@@ -7,7 +7,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from api.bodies import Send
+from api.bodies import Receive, Send, until_disconnect
 from api.connections import ConnectionTaker, Taken
 from api.problems import CLOSE, RefusedError
 from api.wsgi_bridge import RawHeaders, Scope, raw_path
@@ -25,14 +25,15 @@ QUIET.setLevel(logging.WARNING)
 class Handshake:
     """An HTTP request that asks for a WebSocket."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
+        self._receive = receive
         self._send = send
         self._headers = _answer_headers(scope)
 
     async def accept(self, taker: ConnectionTaker) -> Taken:
         """Answer 101, and return the connection when it is nobody else's. Raises ``RefusedError``, ``OSError``."""
-        taken = await taker.take(self.scope)
+        taken = await self._taken(taker)
         if taken is None:
             raise RefusedError(503, "This connection cannot become a WebSocket now.", (b"retry-after", b"1"), CLOSE)
         try:
@@ -46,6 +47,19 @@ class Handshake:
         except BaseException:
             taker.give_back(taken)
             raise
+        return taken
+
+    async def _taken(self, taker: ConnectionTaker) -> Taken | None:
+        leaving = asyncio.ensure_future(until_disconnect(self._receive))
+        try:
+            taken = await taker.take(self.scope)
+            has_left = leaving.done()
+        finally:
+            leaving.cancel()
+        # Of a client that has left, the next connection may have come from the same port, and been found in its place.
+        if taken is not None and has_left:
+            taker.give_back(taken)
+            return None
         return taken
 
 

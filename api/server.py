@@ -114,7 +114,7 @@ class AsgiApplication:
         try:
             if self._wires is not None and is_wanted(scope):
                 status = 101
-                await self._upgrade(self._wires, scope, send)
+                await self._upgrade(self._wires, scope, receive, send)
                 return
             answer = await self._answer(scope, receive)
             status = answer.status
@@ -192,10 +192,10 @@ class AsgiApplication:
         """Hold the WebSockets that HTTP requests ask for, on connections that the server lets go."""
         self._wires = SocketWires()
 
-    async def _upgrade(self, wires: SocketWires, scope: Scope, send: Send) -> None:
+    async def _upgrade(self, wires: SocketWires, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 101, and hold the connection in a task of its own."""
         check_head(scope, at_most=self._limits.head_bytes)
-        connection = await self._accepted(scope, wires.wire(scope, send))
+        connection = await self._accepted(scope, wires.wire(scope, receive, send))
         if connection is not None:
             self._websockets.hold(connection)
 

@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import os
-import resource
 import signal
 import socket
 import ssl
@@ -21,6 +20,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from api.descriptors import allow_connections
 from api.stopping import ClosingFirst
 from models.errors import SetupError
 
@@ -41,10 +41,6 @@ KEEPALIVE_INTERVAL_SECONDS = 3
 HEADER_BYTES = 64 * 1024
 BACKLOG = 2048
 SEND_BUFFER_BYTES = 256 * 1024
-# A worker holds at most this many connections, if the process may have as many descriptors.
-CONNECTIONS = 16_384
-# Descriptors that are not clients' connections: database, logs, listeners.
-SPARE_DESCRIPTORS = 256
 # From Linux's <sys/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 
@@ -114,7 +110,7 @@ def serve(
             ),
             backlog=BACKLOG,
             # Granian takes one of these permits for each connection, idle ones included, and accepts no more without.
-            backpressure=_connections(websockets),
+            backpressure=allow_connections(websockets),
             log_level=LogLevels(log_level.lower()),
             log_dictconfig=_LOGGING,
             log_access=False,
@@ -203,20 +199,3 @@ def listening_address(host: str, port: int) -> str:
     except OSError as error:
         raise SetupError(f"Cannot listen at HOST={host}, PORT={port}: {error.strerror or error}.") from error
     return str(address[0])
-
-
-def _connections(websockets: int) -> int:
-    """Allow as many descriptors as the system lets us, and return the number of connections that fit into them.
-
-    Without a descriptor left, accepting fails at once and is tried again at once; so connections must run out first.
-    ``websockets``, at the most, are open beside them: Granian gives a connection's permit back once it is one.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = SPARE_DESCRIPTORS + websockets
-    wanted = CONNECTIONS + spare
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return CONNECTIONS
-    return max(SPARE_DESCRIPTORS, min(CONNECTIONS, soft - spare))

@@ -7,6 +7,7 @@ part of ``websockets``. TLS is Granian's to speak, so behind its own TLS the ser
 """
 
 import asyncio
+import select
 from collections import deque
 from contextlib import suppress
 from typing import cast
@@ -14,13 +15,14 @@ from typing import cast
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
-from api.bodies import Send
+from api.bodies import Receive, Send
 from api.connections import ConnectionTaker, Taken
 from api.handshakes import QUIET, Handshake
 from api.wires import Pace, WebSocketLimits
 from api.wsgi_bridge import Scope
 
-# A client is pinged so often, and dropped when nothing comes in answer by the next time.
+# A client is pinged so often, and dropped when nothing comes in answer by the next time. What counts is whole: bytes of
+# a frame, and frames of a message, that never ends would keep their memory for ever.
 PING_SECONDS = 30.0
 # After its close frame, a client has so long to close the connection.
 CLOSE_SECONDS = 2.0
@@ -38,9 +40,9 @@ class SocketWires:
         self.taker = ConnectionTaker()
         self.buffer = bytearray(_READ_BYTES)
 
-    def wire(self, scope: Scope, send: Send) -> "SocketWire":
+    def wire(self, scope: Scope, receive: Receive, send: Send) -> "SocketWire":
         """Return the wire for an HTTP request that asks for one. Raises ``RefusedError`` for what is none."""
-        return SocketWire(self, Handshake(scope, send))
+        return SocketWire(self, Handshake(scope, receive, send))
 
 
 class SocketWire(asyncio.BufferedProtocol):
@@ -114,7 +116,6 @@ class SocketWire(asyncio.BufferedProtocol):
         return self._wires.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._is_heard = True
         self._unparsed += memoryview(self._wires.buffer)[:nbytes]
         self._parse()
         self._deliver()
@@ -132,6 +133,7 @@ class SocketWire(asyncio.BufferedProtocol):
             self._drained.set_result(None)
             self._drained = None
             self._parse()
+            self._deliver()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         self._timer.cancel()
@@ -158,7 +160,9 @@ class SocketWire(asyncio.BufferedProtocol):
             piece = self._unparsed[:_PIECE_BYTES]
             del self._unparsed[:_PIECE_BYTES]
             self._frames.receive_data(piece)
-            waits = [self._pace.wait() for frame in self._frames.events_received() if not self._completes(frame)]
+            frames = self._frames.events_received()
+            waits = [self._pace.wait() for frame in frames if not self._completes(frame)]
+            self._is_heard |= bool(frames) and not self._message
             self._flush()
             if waits and waits[-1]:
                 self._resuming = self._loop.call_later(waits[-1], self._resume)
@@ -171,8 +175,17 @@ class SocketWire(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         self._resuming = None
+        if self._has_left():
+            self._transport.abort()
+            return
         self._parse()
         self._deliver()
+
+    def _has_left(self) -> bool:
+        """Tell whether the client sends no more; while it is held back, that would be read last."""
+        poll = select.poll()
+        poll.register(self._taken.socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _completes(self, frame: object) -> bool:
         """Take a frame in, and tell whether it was the last one of a message."""
@@ -213,8 +226,11 @@ class SocketWire(asyncio.BufferedProtocol):
         self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _check(self) -> None:
-        """Ping the client, and drop one from which nothing came since the last ping; what is not read is not heard."""
-        if not self._is_heard and self._transport.is_reading():
+        """Ping the client, and drop one from which nothing came since the last ping.
+
+        While nothing is read, it cannot be heard. Where that is because it does not read either, it is dropped as well.
+        """
+        if not self._is_heard and (self._transport.is_reading() or self._drained is not None):
             self._transport.abort()
             return
         self._is_heard = False

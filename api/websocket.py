@@ -31,7 +31,7 @@ RunInThread = Callable[[Callable[[], str]], Awaitable[str]]
 
 
 class Conversation(Protocol):
-    """What a connection's frames mean. ``answer`` blocks, so it belongs into a thread; it answers whatever comes."""
+    """What a connection's frames mean. Both methods answer whatever comes, and take their time: run them in threads."""
 
     client: Client
 
@@ -61,6 +61,7 @@ class WebSockets:
     def __init__(self, conversations: Conversations | None, run: RunInThread) -> None:
         self._conversations = conversations
         self._run = run
+        self._telling = asyncio.Lock()
         self._open: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
         self._is_stopping = False
@@ -83,7 +84,7 @@ class WebSockets:
             raise _full("Too many WebSockets are open here.")
         if self._of_address[address] >= limits.per_address:
             raise _full("Too many WebSockets are open from this address.")
-        connection = Connection(conversation, limits, self._run, wire)
+        connection = Connection(conversation, limits, wire, run=self._run, telling=self._telling)
         self._open.add(connection)
         self._of_address[address] += 1
         try:
@@ -130,11 +131,20 @@ class Connection:
 
     task: asyncio.Task[None] | None = None
 
-    def __init__(self, conversation: Conversation, limits: WebSocketLimits, run: RunInThread, wire: Wire) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        limits: WebSocketLimits,
+        wire: Wire,
+        *,
+        run: RunInThread,
+        telling: asyncio.Lock,
+    ) -> None:
         self._conversation = conversation
         self._limits = limits
-        self._run = run
         self._wire = wire
+        self._run = run
+        self._telling = telling
         self._pace = Pace(limits.per_second, limits.burst)
         self._receiving: asyncio.Future[str | bytes | None] | None = None
         self._is_stopping = False
@@ -187,10 +197,12 @@ class Connection:
         return None
 
     async def _answer(self, message: str | bytes) -> str:
-        try:
+        with suppress(RefusedError):
             return await self._run(partial(self._conversation.answer, message))
-        except RefusedError:
-            return self._conversation.busy(message, retry_after=1)
+        # To find what the answer has to name takes up to ten milliseconds, which the event loop does not have just when
+        # there is too much to do. One at a time: the other threads are for looking connections up.
+        async with self._telling:
+            return await asyncio.to_thread(self._conversation.busy, message, retry_after=1)
 
     async def _close(self, code: int, reason: str) -> None:
         await self._in_time(self._wire.close(code, reason))

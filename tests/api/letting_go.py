@@ -65,6 +65,7 @@ class Server:
         self.application = application
         self.lets_go = True
         self.is_gone = False
+        self.is_left = asyncio.Event()
         self._ends = ExitStack()
         self._listening = self._ends.enter_context(socket.create_server(("127.0.0.1", 0)))
         self._listening.setblocking(False)  # noqa: FBT003 - its only parameter
@@ -106,7 +107,8 @@ class Server:
                     connection.close()
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            await self.is_left.wait()
+            return {"type": "http.disconnect"}
 
         await self.application(scope, receive, send)
 

@@ -4,11 +4,14 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from api import handshakes, socket_wire
+from api.connections import ConnectionTaker
+from api.socket_wire import SocketWire
 from tests.api.letting_go import Server, Socket, run, serving, text
 
 
@@ -95,6 +98,29 @@ def test_a_silent_client_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (Frame(Opcode.TEXT, b"x", fin=False).serialize(mask=True), Frame(Opcode.PONG, b"").serialize(mask=True)),
+        (text(b"x" * 1000).serialize(mask=True)[:10], b"x"),
+    ],
+    ids=["message", "frame"],
+)
+def test_what_never_ends_is_dropped(monkeypatch: pytest.MonkeyPatch, begun: bytes, more: bytes) -> None:
+    """A client that keeps a message or a frame unfinished is as good as dead, whatever it sends meanwhile."""
+    monkeypatch.setattr(socket_wire, "PING_SECONDS", 0.02)
+
+    async def test() -> None:
+        async with serving() as (_, connect):
+            client = await connect()
+            await client.write(begun)
+            with suppress(ConnectionError):
+                while await client.heard() == "ping":
+                    await client.write(more)
+
+    run(test)
+
+
 def test_frames_that_are_no_messages_have_their_pace() -> None:
     """After the burst, pings and fragments wait for their turn, and messages behind them; other connections do not."""
 
@@ -134,6 +160,45 @@ def test_who_does_not_read_is_not_read() -> None:
             slow.connection.close()
             await server.is_empty()
 
+    run(test)
+
+
+def test_who_does_not_read_pongs_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for them to be sent; but what is not sent costs memory, and the client cannot be heard."""
+    monkeypatch.setattr(socket_wire, "PING_SECONDS", 0.05)
+
+    async def test() -> None:
+        async with serving(per_second=1e9, burst=1_000_000) as (_, connect):
+            client = await connect()
+            with suppress(ConnectionError):
+                while True:
+                    await client.say(*[Frame(Opcode.PING, b"x" * 125)] * 100)
+
+    run(test)
+
+
+def test_a_message_behind_unread_pongs_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on when the pongs before it are taken, though nothing more comes."""
+    wires = []
+
+    def remembered(*arguments: Any) -> SocketWire:
+        wires.append(SocketWire(*arguments))
+        return wires[-1]
+
+    async def test() -> None:
+        async with serving() as (_, connect):
+            client = await connect()
+            await client.say(text(b"before"))
+            assert await client.heard() == "before"
+            (wire,) = wires
+            wire.pause_writing()  # what the event loop calls when too much is unsent
+            frame = text().serialize(mask=True)
+            wire.get_buffer(-1)[: len(frame)] = frame
+            wire.buffer_updated(len(frame))
+            wire.resume_writing()
+            assert await client.heard() == "hello"
+
+    monkeypatch.setattr(socket_wire, "SocketWire", remembered)
     run(test)
 
 
@@ -214,6 +279,56 @@ def test_a_connection_that_cannot_be_taken_is_refused(caplog: pytest.LogCaptureF
 
     run(test)
     assert not caplog.records
+
+
+def test_who_has_left_gets_no_other_connection() -> None:
+    """Its handshake is over, though there is a connection from its address and port: that is another request's."""
+
+    async def test() -> None:
+        async with serving() as (server, _):
+            server.is_left.set()
+            assert b"HTTP/1.1 503 " in await ask(server)
+            await server.is_empty()
+
+    run(test)
+
+
+def test_no_connection_is_taken_twice() -> None:
+    """Not before it is given back: the frames of one client would be answered as those of another."""
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+            accepted, peer = listening.accept()
+            taker, scope = ConnectionTaker(), {"client": peer}
+            with accepted:
+                taken = await taker.take(scope)
+                assert taken is not None
+                assert await taker.take(scope) is None
+                taker.give_back(taken)
+                again = await taker.take(scope)
+                assert again is not None
+                taker.give_back(again)
+
+    run(test)
+
+
+@pytest.mark.parametrize("failing", ["os.dup", "asyncio.to_thread"])
+def test_a_handshake_that_cannot_be_looked_up_is_refused(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """Where there is no descriptor or no thread for it, it is answered, and those that come after it are taken."""
+
+    async def test() -> None:
+        def fail(*_: object) -> None:
+            raise OSError
+
+        async with serving() as (server, connect):
+            await connect()
+            with monkeypatch.context() as patch:
+                patch.setattr(f"api.connections.{failing}", fail)
+                assert b"HTTP/1.1 503 " in await ask(server)
+            await (client := await connect()).say(text())
+            assert await client.heard() == "hello"
+
+    run(test)
 
 
 def test_a_connection_that_is_not_let_go_is_left_alone(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from api.bodies import Message, Receive, Send
+from api.descriptors import SPARE_DESCRIPTORS, allow_connections
 from api.limits import Limits
 from api.refusals import REFUSALS
 from api.server import AsgiApplication
@@ -22,6 +23,7 @@ from models.clients import Client, client_at
 from models.secret import Secret
 from tests.api.conftest import Api
 from tests.api.test_errors import EXAMPLES
+from tests.databases import Environment
 
 HERE = client_at("203.0.113.1")
 PATIENCE = 20.0
@@ -222,15 +224,34 @@ def serve_one(api: Api, wire: Wire, *frames: str, limits: Limits | None = None) 
     return asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
 
-def test_no_action_runs_on_the_event_loop(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames are read and carried out in a thread of the pool, so that nothing of them holds the others up."""
+def test_websockets_leave_descriptors_to_others(
+    sqlite_environment: Environment,
+    make_api: Callable[[Environment], Api],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the system allows fewer than the setting needs, the database and HTTP come first; the log tells it."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (700, 700))
+    conversations = make_api(sqlite_environment).app.conversations
+    assert conversations is not None
+    assert conversations.limits.in_all == 700 - 2 * SPARE_DESCRIPTORS
+    assert allow_connections(4096) == SPARE_DESCRIPTORS
+    assert "A process may open 700 files, so it holds 188 WebSockets, not 4096." in caplog.text
+
+
+@pytest.mark.parametrize(("method", "queue"), [("answer", 1), ("busy", 0)])
+def test_no_frame_is_read_on_the_event_loop(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, method: str, queue: int
+) -> None:
+    """Neither to be carried out nor to be refused, so that no frame holds the others up."""
     threads = []
 
-    def ping(*_: object) -> None:
+    def answer(*_: object, **__: object) -> str:
         threads.append(threading.current_thread())
+        return ""
 
-    monkeypatch.setattr(UserConversation, "ping", ping)
-    serve_one(sqlite_api, Wire(), '{"action": "ping"}')
+    monkeypatch.setattr(UserConversation, method, answer)
+    serve_one(sqlite_api, Wire(), '{"action": "ping"}', limits=Limits(queue_length=queue))
     assert threads
     assert threading.current_thread() not in threads
 
