@@ -14,6 +14,7 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.console.surface import Console
 from api.errors import register_errors
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
@@ -141,6 +142,10 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     if "websocket" in settings.surfaces:
         limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)
         app.conversations = UserConversations(core, proxies, browsers, limits)
+    if "console" in settings.surfaces:
+        blueprint = Console(core, proxies).blueprint()
+        browsers.keep_to_own_pages(blueprint)
+        app.register_blueprint(blueprint)
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
