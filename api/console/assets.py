@@ -15,10 +15,10 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 
 
 class Assets:
-    """The files beside this one in ``assets``, read once."""
+    """The files of the folder ``static``, read once."""
 
     def __init__(self) -> None:
-        folder = files("api.console").joinpath("assets")
+        folder = files("api.console").joinpath("static")
         self._contents = {file.name: file.read_bytes() for file in folder.iterdir()}
         self._names = {name: _with_digest(name, content) for name, content in self._contents.items()}
 
