@@ -15,6 +15,7 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.console.surface import Console
 from api.descriptors import websockets_that_fit
 from api.errors import register_errors
 from api.foresight import foresee
@@ -144,6 +145,10 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
         fitting = websockets_that_fit(settings.websockets)
         limits = WebSocketLimits(in_all=fitting, per_address=settings.websockets_per_address)
         app.conversations = UserConversations(core, proxies, browsers, limits)
+    if "console" in settings.surfaces:
+        blueprint = Console(core, proxies).blueprint()
+        browsers.keep_to_own_pages(blueprint)
+        app.register_blueprint(blueprint)
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)

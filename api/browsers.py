@@ -6,7 +6,7 @@ Unsafe methods from a foreign origin are refused unless ``ALLOWED_ORIGINS`` name
 from collections.abc import Collection
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 
 from api.proxies import TrustedProxies
 from api.refusals import ForeignOriginError
@@ -17,7 +17,9 @@ _CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, X-API-KEY, X-USER-KEY",
     "Access-Control-Max-Age": "600",
 }
+_OWN_SITES = {"none", "same-origin"}  # typed in by the user, or by a page of the very origin
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_NOBODY: frozenset[str] = frozenset()
 _EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate"
 
 
@@ -27,6 +29,11 @@ class BrowserRules:
     def __init__(self, allowed_origins: Collection[str], proxies: TrustedProxies) -> None:
         self._allowed = frozenset(allowed_origins)
         self._proxies = proxies
+        self._for_own_pages: set[str] = set()
+
+    def keep_to_own_pages(self, blueprint: Blueprint) -> None:
+        """Let pages of no other origin call these routes or read their answers, not even those that are allowed."""
+        self._for_own_pages.add(blueprint.name)
 
     def register(self, app: Flask) -> None:
         app.before_request(self._refuse_foreign_pages)
@@ -36,18 +43,30 @@ class BrowserRules:
         origin = request.headers.get("Origin")
         if request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers:
             # A preflight carries no credentials, so it is answered without any.
-            answer = Response(status=204, headers=_CORS if origin in self._allowed else None)
+            answer = Response(status=204, headers=_CORS if origin in self._allowed_here() else None)
             del answer.headers["Content-Type"]
             return answer
-        if request.method not in _SAFE and not self.welcome(request.environ):
+        if request.method not in _SAFE and not self._is_welcome_here():
             raise ForeignOriginError
         return None
 
+    def _is_welcome_here(self) -> bool:
+        if request.blueprint not in self._for_own_pages:
+            return self.welcome(request.environ)
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return request.headers.get("Sec-Fetch-Site", "none") in _OWN_SITES
+        return origin == self._own_origin(request.environ)
+
+    def _allowed_here(self) -> frozenset[str]:
+        return _NOBODY if request.blueprint in self._for_own_pages else self._allowed
+
     def _add_cors_headers(self, response: Response) -> Response:
-        if self._allowed:
+        allowed = self._allowed_here()
+        if allowed:
             response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
-        if origin in self._allowed:
+        if origin in allowed:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED

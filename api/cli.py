@@ -64,6 +64,8 @@ def serve(create_core: CreateCore) -> None:
     for warning in settings.warnings():
         click.echo(f"Warning: {warning}", err=True)
     logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)
+    if "console" in settings.surfaces:
+        logger.info("Its console, for admins, is at %s/console", settings.url)
     serving.serve(
         target="app:prepared_app",
         host=settings.host,

@@ -32,5 +32,5 @@ def _refuse_encoded_slash() -> None:
 def _keep_private(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-store")  # what is public says so itself
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"  # queries may hold the id of a session
+    response.headers.setdefault("Referrer-Policy", "no-referrer")  # queries may hold the id of a session
     return response

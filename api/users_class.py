@@ -68,10 +68,12 @@ class UsersClass:
         if conditions := _conditions(asked["query"] or ""):
             found = self._core.listing.users_among(ids=conditions.get("id"), user_names=conditions.get("username"))
             return json_answer(200, {"next": None, "prev": None, "objects": [_shown(user) for user in found]})
-        users, next_after = self._core.listing.users(NameFilter(after=asked["after"]), asked["page_size"])
-        following = urlencode({"page_size": asked["page_size"], "after": next_after})
-        following_page = None if next_after is None else f"{quote(request.path)}?{following}"
-        return json_answer(200, {"next": following_page, "prev": None, "objects": [_shown(user) for user in users]})
+        page = self._core.listing.users(NameFilter(after=asked["after"]), asked["page_size"])
+        following = urlencode({"page_size": asked["page_size"], "after": page.next_after})
+        following_page = None if page.next_after is None else f"{quote(request.path)}?{following}"
+        return json_answer(
+            200, {"next": following_page, "prev": None, "objects": [_shown(user) for user in page.users]}
+        )
 
     def create_user(self) -> Response:
         """Create a user: ``username`` and ``password``. The answer has a user key of its."""

@@ -134,10 +134,12 @@ class Accounts:
         with self._values_named(caller, changes):
             return self._update(caller, named, changes, oauth, precondition)
 
-    def refresh(self, caller: Caller | None, named: Named, oauth: OAuth = 0) -> Secret:
-        """Give the user a new random token and return it, the only time that it is shown. Raises as ``get`` does."""
+    def refresh(
+        self, caller: Caller | None, named: Named, oauth: OAuth = 0, precondition: Precondition | None = None
+    ) -> Secret:
+        """Give the user a new random token and return it, the only time that it is shown. Raises as ``update``."""
         token = new_token()
-        self._update(caller, named, {"token": token}, oauth, None)
+        self._update(caller, named, {"token": token}, oauth, precondition)
         return token
 
     def delete(

@@ -8,6 +8,7 @@ from models.account_rules import AccountRules
 from models.accounts import Accounts
 from models.credentials import Authenticator
 from models.errors import SetupError
+from models.form_tokens import FormTokens
 from models.hashing_gate import HashingGate
 from models.id_tokens import IdTokens
 from models.listing import Listing
@@ -46,6 +47,7 @@ class Core:
     id_tokens: IdTokens
     oauth_states: OAuthStates
     oauth_logins: OAuthLogins
+    form_tokens: FormTokens
     uses: Uses
 
     def close(self) -> None:
@@ -115,5 +117,6 @@ def build_core(
         id_tokens,
         OAuthStates(store.records, keys, clock),
         OAuthLogins(accounts, id_tokens, limiter),
+        FormTokens(keys),
         uses,
     )

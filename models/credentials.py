@@ -23,7 +23,7 @@ from models.remembered import RememberedCredentials
 from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
-from models.user import User
+from models.user import User, UserGroup
 from models.waiting import about_to_wait
 
 logger = logging.getLogger(__name__)
@@ -94,20 +94,29 @@ class Authenticator:
             return self._by_token(user, secret, client)
         return self._by_password(attempt, user, failures)
 
-    def password(self, user_name: str, secret: Secret, client: Client, *, is_vouched: bool = False) -> Caller:
+    def password(
+        self,
+        user_name: str,
+        secret: Secret,
+        client: Client,
+        *,
+        is_vouched: bool = False,
+        group: UserGroup | None = None,
+    ) -> Caller:
         """Check a user name with the user's password; here, the user's token is a wrong one.
 
-        Raises ``UnknownUserError`` where nobody has the name. ``is_vouched``: see ``Attempt``.
+        Raises ``UnknownUserError`` where nobody has the name. ``is_vouched``: see ``Attempt``. Where it is for one
+        ``group`` alone, others are refused as who is disabled is: after the same time, and counted as a failure.
         """
         attempt = self._attempt(user_name, secret, client, is_vouched=is_vouched)
         verified = self._admit_known(attempt)
         user = self._user_named(user_name)
-        if verified is not None and user and not user.disabled:
+        if verified is not None and user and not user.disabled and group in (None, user.user_group):
             if verified == user.password_hash:
                 return Caller(user, client)
             if _shared_digest(user, (verified,)):  # which goes on being remembered for ``basic``
                 return self._by_password(attempt, user, self._admit(attempt))
-        return self._by_password(attempt, user, self._admit_anew(attempt))
+        return self._by_password(attempt, user, self._admit_anew(attempt), group)
 
     def _attempt(self, user_name: str, secret: Secret, client: Client, *, is_vouched: bool = False) -> Attempt:
         key = names.lookup_key(user_name)
@@ -132,9 +141,11 @@ class Authenticator:
     def _admit(self, attempt: Attempt) -> int:
         return self._limiter.admit(attempt.client, attempt.user_name, is_vouched=attempt.is_vouched)
 
-    def _by_password(self, attempt: Attempt, user: User | None, failures: int) -> Caller:
+    def _by_password(
+        self, attempt: Attempt, user: User | None, failures: int, group: UserGroup | None = None
+    ) -> Caller:
         client = attempt.client
-        if user is None or user.password_hash is None or user.disabled:
+        if user is None or user.password_hash is None or user.disabled or group not in (None, user.user_group):
             self._passwords.refuse(attempt, user.password_hash if user else None, failures)
             raise NotAuthenticatedError if user else UnknownUserError
         if not self._passwords.is_right(attempt, user.password_hash, failures):

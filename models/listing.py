@@ -18,10 +18,14 @@ _STREAMED_PAGE = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameFilter:
-    """Which names to list: past a name, beginning with a text, of one group; the OAuth users' or the ordinary ones'."""
+    """Which names to list: past a name, beginning with a text, of one group; the OAuth users' or the ordinary ones'.
+
+    With ``before``, the last ones that come before that name.
+    """
 
     oauth: OAuth = 0
     after: str | None = None
+    before: str | None = None
     prefix: str = ""
     user_group: UserGroup | None = None
 
@@ -31,6 +35,15 @@ class Page:
     """Some names, and the name after which the next page begins, or ``None`` on the last page."""
 
     names: list[str]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some users, and the names before and after which the neighbouring pages are, or ``None`` where none is."""
+
+    users: list[User]
+    previous_before: str | None
     next_after: str | None
 
 
@@ -46,12 +59,20 @@ class Listing:
         names = [row.user_name for row in rows[:limit]]
         return Page(names, names[-1] if len(rows) > limit else None)
 
-    def users(self, wanted: NameFilter, limit: int) -> tuple[list[User], str | None]:
-        """Return the users of a page of names, and the name after which the next page begins."""
+    def users(self, wanted: NameFilter, limit: int) -> UserPage:
+        """Return the users of a page of names."""
         rows = self._rows(wanted, _start(wanted), limit + 1)
-        found = self._store.find_users([(row.name_key, wanted.oauth) for row in rows[:limit]])
-        users = [found[row.name_key, wanted.oauth] for row in rows[:limit] if (row.name_key, wanted.oauth) in found]
-        return _readable(users), rows[limit - 1].user_name if len(rows) > limit else None
+        is_backward, has_more = wanted.before is not None, len(rows) > limit
+        shown = rows[-limit:] if is_backward else rows[:limit]
+        found = self._store.find_users([(row.name_key, wanted.oauth) for row in shown])
+        users = [found[row.name_key, wanted.oauth] for row in shown if (row.name_key, wanted.oauth) in found]
+        has_previous = has_more if is_backward else wanted.after is not None
+        has_next = has_more or is_backward
+        return UserPage(
+            _readable(users),
+            shown[0].user_name if shown and has_previous else None,
+            shown[-1].user_name if shown and has_next else None,
+        )
 
     def users_among(
         self, *, ids: Collection[str] | None = None, user_names: Collection[str] | None = None
@@ -84,6 +105,7 @@ class Listing:
             limit=limit,
             oauth=wanted.oauth,
             after=after,
+            before=None if wanted.before is None else position_key(wanted.before),
             prefix=position_key(wanted.prefix),
             user_group=wanted.user_group,
         )

@@ -26,6 +26,7 @@ class SecretKey:
         self._sessions = hmac.new(self._derive("session-id", 32), digestmod="sha256")
         self._sealing = AESGCM(self._derive("signing-keys", 32))
         self._limiter = hmac.new(self._derive("login-limiter", 32), digestmod="sha256")
+        self._forms = hmac.new(self._derive("console-forms", 32), digestmod="sha256")
 
     def token_digest(self, token: Secret) -> str:
         """Return the HMAC-SHA256 by which a token is found, in hex. It can be computed by the key's holders alone."""
@@ -38,6 +39,10 @@ class SecretKey:
     def limiter_digest(self, *parts: str) -> str:
         """Return what a counter is called in the store, in hex: it tells nobody the names tried."""
         return _digest(self._limiter, json.dumps(parts).encode())
+
+    def form_digest(self, *parts: str) -> str:
+        """Return what a form has to bring along to be one of a session's own pages, in hex."""
+        return _digest(self._forms, json.dumps(parts).encode())
 
     def seal(self, plain: bytes, name: str) -> bytes:
         """Encrypt what the store keeps under ``name``, bound to it: AES-256-GCM, a random nonce first."""

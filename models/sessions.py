@@ -43,13 +43,19 @@ class SessionKind:
 SESSION = SessionKind("session", string.ascii_lowercase + string.digits, 15)  # 77 bits
 USER_KEY = SessionKind("user_key", "0123456789abcdef", 40)  # 160 bits
 TOKEN = SessionKind("token", string.ascii_letters + string.digits, 27)  # 160 bits, in a JSON Web Token
-KINDS = (SESSION, USER_KEY, TOKEN)
+CONSOLE = SessionKind("console", string.ascii_letters + string.digits, 27)  # 160 bits
+KINDS = (SESSION, USER_KEY, TOKEN, CONSOLE)
 _NAMES = [kind.name for kind in KINDS]
+# An admin's, on whatever screen it was left open: NIST SP 800-63B-3, 4.2.3 (AAL2).
+_CONSOLE_IDLE, _CONSOLE_MAX = timedelta(minutes=30), timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long a session lasts after it was last used, and after it began at the most; and a token, used or not."""
+    """How long a session lasts after it was last used, and after it began at the most; and a token, used or not.
+
+    Those of the console end sooner, whatever is set here.
+    """
 
     idle: timedelta
     absolute: timedelta
@@ -58,6 +64,8 @@ class Lifetimes:
     def end(self, kind: str, created_at: datetime, used_at: datetime) -> datetime:
         if kind == TOKEN.name:
             return created_at + self.token
+        if kind == CONSOLE.name:
+            return min(used_at + _CONSOLE_IDLE, created_at + _CONSOLE_MAX)
         return min(used_at + self.idle, created_at + self.absolute)
 
 
@@ -129,6 +137,11 @@ class Sessions:
     def end(self, caller: Caller) -> bool:
         """End the session that the caller came by; return whether it had not ended yet."""
         return caller.session is not None and self._records.delete(*caller.session)
+
+    @staticmethod
+    def shown_id(caller: Caller) -> str | None:
+        """Return by which id lists name the session that the caller came by, if it came by one."""
+        return caller.session[1][:_SHOWN_LENGTH] if caller.session is not None else None
 
     def of(self, user: User) -> list[Session]:
         """Return the sessions that open ``user``, the one that began last first."""

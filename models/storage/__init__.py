@@ -140,12 +140,14 @@ class Store(Protocol):
         limit: int,
         oauth: OAuth = 0,
         after: str | None = None,
+        before: str | None = None,
         prefix: str = "",
         user_group: UserGroup | None = None,
     ) -> list[ListedName]:
         """Return at most ``limit`` names in the order of their keys' code points, from the first key past ``after``.
 
-        ``after`` and ``prefix`` are keys; ``after`` need not exist. By keyset on an index: any page costs the same.
+        With ``before`` these are the last ones that come before it. ``after``, ``before`` and ``prefix`` are keys; the
+        first two need not exist. By keyset on an index: any page costs the same.
         """
 
     def raise_highest_cost(self, cost: int) -> int:

@@ -21,14 +21,16 @@ class KeyRange(NamedTuple):
         return self.high is not None and self.low >= self.high
 
 
-def key_range(*, after: str | None, prefix: str) -> KeyRange | None:
-    """Return the range of the keys that begin with ``prefix`` and come after ``after``, or ``None`` if there are none.
+def key_range(*, after: str | None, prefix: str, before: str | None = None) -> KeyRange | None:
+    """Return the range of the keys that begin with ``prefix`` and come after ``after`` and before ``before``.
 
-    Both may be any ``str``, lone surrogates included, which no stored key has.
+    ``None`` if there are none. All may be any ``str``, lone surrogates included, which no stored key has.
     """
     if not is_storable(prefix):
         return None
-    wanted = KeyRange(max(prefix, "" if after is None else _next_key(after)), _successor(prefix))
+    ends = [_successor(prefix), None if before is None else _least_storable(before)]
+    low = max(prefix, "" if after is None else _next_key(after))
+    wanted = KeyRange(low, min((end for end in ends if end is not None), default=None))
     return None if wanted.is_empty else wanted
 
 
@@ -45,10 +47,16 @@ def is_storable(text: str) -> bool:
 
 def _next_key(key: str) -> str:
     """Return the least storable key that is greater than ``key``."""
+    least = _least_storable(key)
+    return least if least != key else key + "\0"
+
+
+def _least_storable(key: str) -> str:
+    """Return the least storable key that is not less than ``key``."""
     for position, character in enumerate(key):
         if _FIRST_SURROGATE <= ord(character) <= _LAST_SURROGATE:
             return key[:position] + chr(_LAST_SURROGATE + 1)
-    return key + "\0"
+    return key
 
 
 def _successor(prefix: str) -> str | None:

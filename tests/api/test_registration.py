@@ -185,10 +185,11 @@ PATHS = {
     "syncano": ("POST", "/user-auth/login"),
     "classic": ("POST", "/login.json"),
     "jwt": ("POST", "/users/login"),
+    "console": ("GET", "/console/login"),
 }
 
 
-@pytest.mark.parametrize("served", ["v2", "syncano", "classic", "jwt", "v2,classic", "all"])
+@pytest.mark.parametrize("served", ["v2", "syncano", "classic", "jwt", "console", "v2,classic", "all"])
 def test_the_surfaces_that_are_named_are_served(
     make_api: Callable[[Environment], Api], sqlite_environment: Environment, served: str
 ) -> None:

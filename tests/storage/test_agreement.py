@@ -69,15 +69,19 @@ class Model:
         self._check_admins(rest)
         self.users = rest
 
-    def list_names(self, *, limit: int, oauth: int, after: str | None, prefix: str, user_group: str | None) -> Any:
-        return sorted(
+    def list_names(
+        self, *, limit: int, oauth: int, after: str | None, before: str | None, prefix: str, user_group: str | None
+    ) -> Any:
+        found = sorted(
             (user.name_key, user.user_name)
             for user in self.users.values()
             if user.oauth == oauth
             and user.name_key.startswith(prefix)
             and (after is None or user.name_key > after)
+            and (before is None or user.name_key < before)
             and user_group in (None, user.user_group)
-        )[:limit]
+        )
+        return found[:limit] if before is None else found[-limit:]
 
     def _check_revision(self, user: User) -> None:
         if user.id not in self.users or self.users[user.id].revision != user.revision:
@@ -107,6 +111,7 @@ class Choice:
 
     def __init__(self, seed: int, model: Model) -> None:
         self.random = random.Random(seed)  # noqa: S311 - It must repeat itself.
+        self.positions = random.Random(seed)  # noqa: S311 - as above
         self.model = model
         self.seen: list[User] = []
 
@@ -126,6 +131,7 @@ class Choice:
             "limit": choose([1, 2, 10]),
             "oauth": oauth,
             "after": choose([None, *NAMES]),
+            "before": self.positions.choice([None, None, None, *NAMES]),
             "prefix": choose(["", "", "a", "\ufffd"]),
             "user_group": choose([None, *USER_GROUPS]),
         }

@@ -73,6 +73,34 @@ def test_pages_join_to_the_whole(store: Store, size: int, group: UserGroup | Non
     assert found == names([key for key in KEYS if group in (None, group_of(key))])
 
 
+@pytest.mark.parametrize("size", [1, 3, 7])
+@pytest.mark.parametrize("group", [None, "noob"])
+def test_pages_join_to_the_whole_from_the_end_on(store: Store, size: int, group: UserGroup | None) -> None:
+    """Asking back before each page's first key shows every name once, each page in order."""
+    fill(store)
+    found: list[ListedName] = []
+    before = "\U0010ffff" * 3
+    while page := store.list_names(limit=size, before=before, user_group=group):
+        assert len(page) <= size
+        found = page + found
+        before = page[0].name_key
+    assert found == names([key for key in KEYS if group in (None, group_of(key))])
+
+
+def test_before_goes_with_prefix_and_after(store: Store) -> None:
+    """Any combination gives the last ones of what a plain filter over all the keys gives."""
+    fill(store)
+    for prefix in PREFIXES:
+        for before in filter(None, AFTERS):
+            for after in (None, "a\0", "\ud7ff"):
+                expected = [
+                    key for key in KEYS if key.startswith(prefix) and key < before and (after is None or key > after)
+                ]
+                listed = store.list_names(limit=3, prefix=prefix, after=after, before=before)
+                assert listed == names(expected[-3:]), (prefix, after, before)
+    assert store.list_names(limit=3, before="") == []
+
+
 def test_prefix_after_and_group_go_together(store: Store) -> None:
     """Any combination gives what a plain filter over all the keys gives."""
     fill(store)

@@ -171,6 +171,10 @@ LOOK_UPS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
         lambda store: store.list_names(limit=3, prefix="user", after="user0100"),
         ["IXSCAN { oauth: 1, name_key: 1, user_name: 1 }"],
     ),
+    "page back": (
+        lambda store: store.list_names(limit=3, prefix="user", before="user0100"),
+        ["IXSCAN { oauth: 1, name_key: 1, user_name: 1 }"],
+    ),
     "group": (
         lambda store: store.list_names(limit=3, user_group="noob", after="user0100"),
         ["IXSCAN { oauth: 1, user_group: 1, name_key: 1, user_name: 1 }"],

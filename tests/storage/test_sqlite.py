@@ -57,14 +57,15 @@ QUERIES = {
     "oldest": (sqlite_records.DELETE_OLDEST, "SEARCH records USING INDEX records_of_user (user_id=? AND kind=?)"),
     "purge": (sqlite_records.PURGE, "SEARCH records USING COVERING INDEX records_by_expiry (expires_at<?)"),
     **{
-        f"list {bounded} {grouped}": (
-            listing(bounded=bounded, grouped=grouped),
+        f"list {bounded} {grouped} {backward}": (
+            listing(bounded=bounded, grouped=grouped, backward=backward),
             "SEARCH users USING COVERING INDEX users_listed"
             + ("_by_group (oauth=? AND user_group=? AND " if grouped else " (oauth=? AND ")
             + ("name_key>? AND name_key<?)" if bounded else "name_key>?)"),
         )
         for bounded in (False, True)
         for grouped in (False, True)
+        for backward in (False, True)
     },
 }
 

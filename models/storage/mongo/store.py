@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Self, TypeVar
 
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -165,10 +166,11 @@ class MongoStore:
         limit: int,
         oauth: OAuth = 0,
         after: str | None = None,
+        before: str | None = None,
         prefix: str = "",
         user_group: UserGroup | None = None,
     ) -> list[ListedName]:
-        keys = key_range(after=after, prefix=prefix)
+        keys = key_range(after=after, before=before, prefix=prefix)
         if keys is None or limit < 1:
             return []
         # Comparing with a text leaves out what is none, as other programs may have put in.
@@ -178,6 +180,7 @@ class MongoStore:
         if user_group is not None:
             wanted["user_group"] = user_group
         index = mongo_schema.LISTED if user_group is None else mongo_schema.LISTED_BY_GROUP
+        direction = ASCENDING if before is None else DESCENDING
         more = 0
         while True:
             with self._connection.call() as database:
@@ -185,13 +188,13 @@ class MongoStore:
                     database[USERS]
                     .find(wanted, {"_id": 0, "name_key": 1, "user_name": 1})
                     .hint(index)
-                    .sort("name_key")
+                    .sort("name_key", direction)
                     .limit(limit + more)
                     .batch_size(limit + more)
                 )
             names = [ListedName(row["name_key"], row["user_name"]) for row in rows if is_listed(row)]
             if len(names) >= limit or len(rows) < limit + more:
-                return names[:limit]
+                return names[:limit] if before is None else names[limit - 1 :: -1]
             # Rows that are no names, which the query cannot tell by the index: more of them may follow.
             more += 2 * (len(rows) - len(names))
 

@@ -121,16 +121,19 @@ class SqliteStore:
         limit: int,
         oauth: OAuth = 0,
         after: str | None = None,
+        before: str | None = None,
         prefix: str = "",
         user_group: UserGroup | None = None,
     ) -> list[ListedName]:
-        keys = key_range(after=after, prefix=prefix)
+        keys = key_range(after=after, before=before, prefix=prefix)
         if keys is None or limit < 1:
             return []
-        query = listing(bounded=keys.high is not None, grouped=user_group is not None)
+        is_backward = before is not None
+        query = listing(bounded=keys.high is not None, grouped=user_group is not None, backward=is_backward)
         values = {"oauth": oauth, "low": keys.low, "high": keys.high, "user_group": user_group, "limit": limit}
         with self._database.reading() as connection:
-            return [ListedName(*row) for row in connection.execute(query, values)]
+            rows = [ListedName(*row) for row in connection.execute(query, values)]
+        return rows[::-1] if is_backward else rows
 
     def purge(self, *, now: datetime) -> int:
         return self.records.purge(now=now) + self.counters.purge(now=now)
@@ -142,8 +145,8 @@ class SqliteStore:
         return self._meta.raise_highest_cost(cost)
 
 
-def listing(*, bounded: bool, grouped: bool) -> str:
-    """Return the query for a page of names, which an index alone can answer."""
+def listing(*, bounded: bool, grouped: bool, backward: bool) -> str:
+    """Return the query for a page of names, which an index alone can answer; ``backward``, from the last one on."""
     conditions = ["oauth = :oauth", "name_key >= :low"]
     if bounded:
         conditions.append("name_key < :high")
@@ -152,7 +155,7 @@ def listing(*, bounded: bool, grouped: bool) -> str:
     index = "users_listed_by_group" if grouped else "users_listed"
     return (
         f"SELECT name_key, user_name FROM users INDEXED BY {index} WHERE {' AND '.join(conditions)}"
-        " ORDER BY name_key LIMIT :limit"
+        f" ORDER BY name_key {'DESC' if backward else 'ASC'} LIMIT :limit"
     )
 
 
