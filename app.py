@@ -16,6 +16,7 @@ from api.browsers import BrowserRules
 from api.classic import Classic
 from api.errors import register_errors
 from api.foresight import foresee
+from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.jwt_users import JwtUsers
@@ -149,7 +150,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
 
 def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
-    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint(), ForwardAuth(core, proxies).blueprint()]
 
 
 def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
