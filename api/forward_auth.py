@@ -23,7 +23,7 @@ from models.sessions import SESSION
 from models.user import User
 
 # So long may a proxy go by an answer, and so long may what was revoked go on opening what is behind it.
-CACHE_SECONDS = 5
+_LIFETIME = {"Cache-Control": "private, max-age=5", "Vary": "Authorization, Cookie"}
 # Of what is no letter or digit: what no proxy, server or list of values reads in a way of its own.
 _PLAIN = "-._~@"
 
@@ -43,13 +43,12 @@ class ForwardAuth:
     def verify(self) -> Response:
         """Tell whose credential the request has, in headers; with ``group``, whether the user is in one of these."""
         caller = self._caller()
-        groups = query(VERIFY_QUERY)["group"]
-        if groups is not None:
-            permissions.require_group(caller, groups)
-        answer = Response(headers=identity(caller.user))
+        if request.query_string:
+            groups = query(VERIFY_QUERY)["group"]
+            if groups is not None:
+                permissions.require_group(caller, groups)
+        answer = Response(headers={**identity(caller.user), **_LIFETIME})
         del answer.headers["Content-Type"]
-        answer.headers["Cache-Control"] = f"private, max-age={CACHE_SECONDS}"
-        answer.headers["Vary"] = "Authorization, Cookie"
         return answer
 
     def _caller(self) -> Caller:

@@ -8,7 +8,8 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -289,10 +290,15 @@ class Terminal:
 
     def end(self) -> int:
         """Return the exit status."""
-        while piece := self._read():
+        deadline = time.monotonic() + START_SECONDS
+        while select.select([self._fd], [], [], deadline - time.monotonic())[0] and (piece := self._read()):
             self.output += piece
+        return self._process.wait(START_SECONDS)
+
+    def close(self) -> None:
         os.close(self._fd)
-        return self._process.wait()
+        self._process.kill()
+        self._process.wait()
 
     def _read(self) -> str:
         try:
@@ -301,12 +307,21 @@ class Terminal:
             return ""
 
 
-def test_a_terminal_is_asked(sqlite_environment: Environment, sqlite_api: Api, tmp_path: Path) -> None:
+@pytest.fixture
+def terminal(sqlite_environment: Environment, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Run ``doorman users`` on terminals that end with the test."""
+    with ExitStack() as ends:
+
+        def run(*arguments: str) -> Terminal:
+            return ends.enter_context(
+                closing(Terminal("users", *arguments, environment=sqlite_environment, cwd=tmp_path))
+            )
+
+        yield run
+
+
+def test_a_terminal_is_asked(sqlite_api: Api, terminal: Callable[..., Terminal]) -> None:
     """For a password, twice and unseen, and before a user is deleted; there a list is a table."""
-
-    def terminal(*arguments: str) -> Terminal:
-        return Terminal("users", *arguments, environment=sqlite_environment, cwd=tmp_path)
-
     create = terminal("create", "joe")
     create.await_text("Password: ")
     create.type(f"{PASSWORD}\n")
