@@ -19,6 +19,7 @@ from api.console.surface import Console
 from api.descriptors import websockets_that_fit
 from api.errors import register_errors
 from api.foresight import foresee
+from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.jwt_users import JwtUsers
@@ -157,7 +158,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
 
 def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
-    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint(), ForwardAuth(core, proxies).blueprint()]
 
 
 def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:

@@ -11,13 +11,13 @@ from api.proxies import TrustedProxies
 from api.refusals import Answers, Refusal
 from api.routes import add_route, make_surface
 from api.schemas import iso_time, load_credentials
+from api.session_cookie import COOKIE, session_ids
 from models import errors
 from models.clients import Client
 from models.core import Core
 from models.secret import Secret
 from models.sessions import SESSION, Session
 
-COOKIE = "session"
 _MOST_COOKIES = 50
 _USER_NAME = re.compile(r"[a-zA-Z0-9_]{3,40}")
 
@@ -59,14 +59,14 @@ class Classic:
         caller = self._core.authenticator.password(user_name, password, self._client())
         secret, session = self._core.sessions.begin(caller, SESSION, request.user_agent.string)
         with suppress(errors.DoormanError):  # or else this login would be lost, and its session not
-            self._end(*request.cookies.getlist(COOKIE))  # its place is taken: nobody could end it any more
+            self._end(*session_ids())  # its place is taken: nobody could end it any more
         answer = jsonify(id=secret.reveal(), username=caller.user.user_name, created=iso_time(session.created_at))
         self._set_cookie(answer, secret, session)
         return answer
 
     def logout(self) -> Response:
         """End the session that ``?s=`` names, or the cookie where there is no ``s``."""
-        named, cookies = request.args.getlist("s"), request.cookies.getlist(COOKIE)
+        named, cookies = request.args.getlist("s"), session_ids()
         is_ended = len(named) == 1 and self._end(named[0]) if "s" in request.args else self._end(*cookies)
         if not is_ended:
             return _refused(401, "No session")

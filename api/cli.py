@@ -1,53 +1,39 @@
 """The command line: serving, and what only the operator of the machine may do."""
 
-import json
 import logging
-import secrets
 import ssl
-import sys
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.metadata import version
-from typing import Protocol
 
 import click
+from click.shell_completion import get_completion_class
 
+from api.cli_admin import admin
+from api.cli_commands import Commands, RefusedError, as_json_option
+from api.cli_keys import keys
+from api.cli_store import CreateCore
+from api.cli_terminal import show
+from api.cli_users import users
 from api.logs import configure_logging
 from api.settings import Settings
-from models.account_rules import Changes, new_token
-from models.core import Core
-from models.errors import InvalidParametersError, SetupError, UnavailableError, UserExistsError, UserNotFoundError
-from models.secret import Secret
 
 HEALTH_SECONDS = 4.0
 logger = logging.getLogger(__name__)
 
 
-class CreateCore(Protocol):
-    """The composition root's ``app.create_core``, which comes in as the context's object."""
-
-    def __call__(self, settings: Settings, *, with_first_admin: bool = True) -> Core: ...
-
-
-class _Commands(click.Group):
-    """Shows what the operator can mend as one message, without a trace."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except SetupError as error:
-            raise click.ClickException(str(error)) from error
-        except UnavailableError as error:
-            raise click.ClickException(f"The store cannot be reached: {error}") from error
-        except InvalidParametersError as error:
-            rules = [f"{name}: {' '.join(broken)}" for name, broken in error.fields.items()]
-            raise click.ClickException("\n".join(rules)) from error
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="doorman")
 def main() -> None:
-    """Doorman, a self-hosted users service. Its settings come from the environment; the README lists them."""
+    """Doorman, a self-hosted users service. Its settings come from the environment; the README lists them.
+
+    A command ends with status 0 when it is done, 1 when it is refused, 2 when it is not written as it has to be, and 3
+    when the store cannot be reached.
+    """
+
+
+for group in (users, admin, keys):
+    main.add_command(group)
 
 
 @main.command(short_help="Serve the API.")
@@ -80,7 +66,8 @@ def serve(create_core: CreateCore) -> None:
 
 
 @main.command(short_help="Ask a running Doorman whether it is ready.")
-def health() -> None:
+@as_json_option
+def health(*, as_json: bool) -> None:
     """Ask the Doorman that these settings start whether it is ready, and end with status 0 or 1: for containers."""
     settings = Settings.from_env()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
@@ -95,99 +82,20 @@ def health() -> None:
         connection.request("GET", "/healthz/ready")
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        raise click.ClickException(f"Nothing answers at {settings.host}:{settings.port}.") from error
+        raise RefusedError("no_answer", f"Nothing answers at {settings.host}:{settings.port}.") from error
     if status != HTTPStatus.OK:
-        raise click.ClickException(f"It answers, and is not ready (status {status}).")
-    click.echo("ready")
+        raise RefusedError("not_ready", f"It answers, and is not ready (status {status}).")
+    if as_json:
+        show({"status": "ready"}, as_json=True)
+    else:
+        click.echo("ready")
 
 
-@main.group()
-def admin() -> None:
-    """Work on the store directly, for the operator who is locked out."""
-
-
-@admin.command()
-@click.argument("user_name")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input; else make a random one.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def create(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_json: bool) -> None:
-    """Create an admin, and show its password and token this once."""
-    core = _open_core(create_core)
-    password, token = _password(from_stdin=password_stdin), new_token()
-    try:
-        fields: Changes = {"password": password, "token": token, "user_group": "admin"}
-        user = core.accounts.create(None, user_name, fields)
-    except UserExistsError as error:
-        raise click.ClickException(f"A user with the name {user_name} exists already.") from error
-    finally:
-        core.store.close()
-    _show({"user_name": user.user_name, "password": password.reveal(), "token": token.reveal()}, as_json=as_json)
-
-
-@admin.command("reset-password")
-@click.argument("user_name")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input; else make a random one.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def reset_password(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_json: bool) -> None:
-    """Give an admin a new password, enable it if it is disabled, and show the password this once."""
-    core = _open_core(create_core)
-    password = _password(from_stdin=password_stdin)
-    try:
-        if core.accounts.get(user_name).user_group != "admin":
-            raise click.ClickException(f"The user {user_name} is no admin.")
-        user = core.accounts.update(None, user_name, {"password": password, "disabled": False})
-    except UserNotFoundError as error:
-        raise click.ClickException(f"No user has the name {user_name}.") from error
-    finally:
-        core.store.close()
-    _show({"user_name": user.user_name, "password": password.reveal()}, as_json=as_json)
-
-
-@main.group()
-def keys() -> None:
-    """Look after the keys that sign JSON Web Tokens."""
-
-
-@keys.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def rotate(create_core: CreateCore, *, as_json: bool) -> None:
-    """Make a new key. It signs in some minutes, when others have heard of it; tokens from before stay valid."""
-    core = _open_core(create_core)
-    try:
-        key_id = core.signing_keys.rotate()
-    finally:
-        core.store.close()
-    _show({"key_id": key_id}, as_json=as_json)
-
-
-@keys.command()
-@click.argument("key_id")
-@click.pass_obj
-def retire(create_core: CreateCore, key_id: str) -> None:
-    """Forget a key that others may have got hold of. All tokens that it signed end within a minute."""
-    core = _open_core(create_core)
-    try:
-        if not core.signing_keys.retire(key_id):
-            raise click.ClickException(f"There is no key with the id {key_id}.")
-    finally:
-        core.store.close()
-    click.echo("retired")
-
-
-def _open_core(create_core: CreateCore) -> Core:
-    settings = Settings.from_env()
-    configure_logging(settings)
-    # A relative path means another store in another folder, and that must not go unnoticed.
-    click.echo(f"Store: {settings.store_name}", err=True)
-    return create_core(settings, with_first_admin=False)
-
-
-def _password(*, from_stdin: bool) -> Secret:
-    return Secret(sys.stdin.readline().rstrip("\r\n") if from_stdin else secrets.token_urlsafe(18))
-
-
-def _show(values: dict[str, str], *, as_json: bool) -> None:
-    click.echo(json.dumps(values) if as_json else "\n".join(f"{name:<10} {value}" for name, value in values.items()))
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that has a shell complete commands and options."""
+    script = get_completion_class(shell)
+    if script is None:
+        raise RefusedError("no_completion", f"There is none for {shell}.")
+    click.echo(script(main, {}, "doorman", "_DOORMAN_COMPLETE").source())

@@ -10,6 +10,7 @@ from models.core import Core
 from models.credentials import Caller
 from models.errors import AccessDeniedError, NotAuthenticatedError
 from models.jwt import named_key
+from models.lookups import NOTHING, Foreseen
 from models.passwords import MAX_BYTES
 from models.secret import Secret
 
@@ -43,7 +44,7 @@ class JwtAuth:
         return caller
 
 
-def caller_by(core: Core, authorization: Secret, client: Client) -> Caller:
+def caller_by(core: Core, authorization: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
     """Return who presents this ``Authorization`` header. Raises as ``JwtAuth.caller`` does."""
     header = authorization.reveal()
     scheme, _, token = header.partition(" ")
@@ -54,7 +55,7 @@ def caller_by(core: Core, authorization: Secret, client: Client) -> Caller:
             # An API token may look like anything, but has not the length of a token that names a key.
             if len(presented.reveal()) > MAX_BYTES and named_key(presented.reveal()) is not None:
                 return core.tokens.resume(presented, client)
-            return core.authenticator.bearer(presented, client)
+            return core.authenticator.bearer(presented, client, foreseen)
         case Basic(user_name, secret):
-            return core.authenticator.basic(user_name, secret, client)
+            return core.authenticator.basic(user_name, secret, client, foreseen)
     raise NotAuthenticatedError

@@ -12,7 +12,7 @@ from models.errors import InvalidParametersError
 from models.listing import MAX_PAGE
 from models.secret import Secret
 from models.sessions import Session
-from models.user import USER_GROUPS, User
+from models.user import USER_GROUPS, User, UserGroup
 
 _NULL = "It may not be null."
 _REQUIRED = "It is required."
@@ -57,6 +57,24 @@ class Digits(fields.Field[int]):
         return self._texts[value]
 
 
+class Groups(fields.Field[tuple[UserGroup, ...]]):
+    """Names of groups in a query, separated by commas."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own API
+        "unknown": f"It must be one of {', '.join(USER_GROUPS)}, or several of them separated by commas.",
+        "twice": "It may name each group once.",
+    }
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[UserGroup, ...]:
+        names = str(value).split(",")
+        groups = tuple(group for group in USER_GROUPS if group in names)
+        if not set(names) <= set(groups):
+            raise self.make_error("unknown")
+        if len(names) > len(groups):
+            raise self.make_error("twice")
+        return groups
+
+
 class _Strict(Schema):
     class Meta:
         unknown = RAISE
@@ -96,6 +114,12 @@ class SessionsQuery(UserQuery):
     but = Text(load_default=None, data_key="except")
 
 
+class VerifyQuery(_Strict):
+    """The query of forward authentication."""
+
+    group = Groups(load_default=None)
+
+
 class UsersClassQuery(_Strict):
     """The query of the list of the users class."""
 
@@ -116,7 +140,8 @@ class Credentials(Schema):
 
 # Making a schema takes longer than using it.
 USER_FIELDS, USER_QUERY, LIST_QUERY, SESSIONS_QUERY = UserFields(), UserQuery(), ListQuery(), SessionsQuery()
-USERS_CLASS_QUERY, CREDENTIALS, CHANGED_CREDENTIALS = UsersClassQuery(), Credentials(), Credentials(partial=True)
+USERS_CLASS_QUERY, VERIFY_QUERY = UsersClassQuery(), VerifyQuery()
+CREDENTIALS, CHANGED_CREDENTIALS = Credentials(), Credentials(partial=True)
 
 
 def load_user_fields(members: Mapping[str, Any]) -> Changes:

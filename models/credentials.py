@@ -22,7 +22,7 @@ from models.password_checks import Attempt, PasswordChecks
 from models.remembered import RememberedCredentials
 from models.secret import Secret
 from models.secret_key import KeyRing
-from models.storage import Store
+from models.storage import Store, UserKey
 from models.user import User, UserGroup
 from models.waiting import about_to_wait
 
@@ -166,14 +166,15 @@ class Authenticator:
             return None
         return self._lookups.foresee(names={(key, 0), (shown_key, 0)})
 
-    def foresee_bearer(self, token: Secret, client: Client, shown: str) -> Foreseen | None:
-        """Do as ``foresee_basic`` does, for ``bearer``."""
-        shown_key = names.lookup_key(shown)
-        if shown_key is None:
+    def foresee_bearer(self, token: Secret, client: Client, shown: str | None = None) -> Foreseen | None:
+        """Do as ``foresee_basic`` does, for ``bearer``; without ``shown``, for the caller alone."""
+        key = None if shown is None else names.lookup_key(shown)
+        if shown is not None and key is None:
             return None
         if self._remembered.stored_value(self._remembered.name_of(None, token), client.address) is None:
             return None
-        return self._lookups.foresee(names=[(shown_key, 0)], digests=self._keys.token_digests(token))
+        named: list[UserKey] = [] if key is None else [(key, 0)]
+        return self._lookups.foresee(names=named, digests=self._keys.token_digests(token))
 
     def bearer(self, token: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
         """Check an API token: one look-up for the secret keys in service, however many users there are."""

@@ -1,11 +1,12 @@
 """Who may do what to whom: the contract's table of groups."""
 
+from collections.abc import Collection
 from enum import Enum
 
 from models import names
 from models.credentials import Caller
 from models.errors import AccessDeniedError
-from models.user import OAuth
+from models.user import OAuth, UserGroup
 
 
 class Action(Enum):
@@ -40,6 +41,12 @@ def require(caller: Caller, action: Action, user_name: str | None = None, oauth:
 def require_group_change(caller: Caller) -> None:
     """Raise ``AccessDeniedError`` unless ``caller`` may decide which group a user is in, themselves included."""
     if caller.user.user_group != "admin":
+        raise AccessDeniedError
+
+
+def require_group(caller: Caller, groups: Collection[UserGroup]) -> None:
+    """Raise ``AccessDeniedError`` unless ``caller`` is in one of the groups; none of them includes another."""
+    if caller.user.user_group not in groups:
         raise AccessDeniedError
 
 

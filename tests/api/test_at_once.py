@@ -57,9 +57,9 @@ class Served:
                 "type": "http",
                 "http_version": "1.1",
                 "method": "GET",
-                "path": path,
-                "raw_path": path.encode(),
-                "query_string": b"",
+                "path": path.partition("?")[0],
+                "raw_path": path.partition("?")[0].encode(),
+                "query_string": path.partition("?")[2].encode(),
                 "headers": [(b"host", b"doorman.test"), (b"authorization", authorization.encode())],
                 "client": ("192.0.2.1", 1),
             },
@@ -89,11 +89,12 @@ def served(environment: Environment) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("authorization", [BASIC, BEARER])
-def test_a_known_caller_is_answered_on_the_event_loop(served: Served, authorization: str) -> None:
+@pytest.mark.parametrize("path", [f"{USERS}/root", "/api/v2/verify", "/api/v2/verify?group=manager,admin"])
+def test_a_known_caller_is_answered_on_the_event_loop(served: Served, authorization: str, path: str) -> None:
     """The first request is checked in a thread; the next ones run on the loop itself, and find the same."""
 
     async def session() -> list[int]:
-        return [await served.get(f"{USERS}/root", authorization) for _ in range(3)]
+        return [await served.get(path, authorization) for _ in range(3)]
 
     assert asyncio.run(session()) == [200, 200, 200]
     assert served.threads[0].startswith("wsgi-")
