@@ -5,6 +5,7 @@ import logging
 import secrets
 import ssl
 import sys
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.metadata import version
@@ -12,7 +13,8 @@ from typing import Protocol
 
 import click
 
-from api.logs import configure_logging
+from api.board import Metering, NoMetering
+from api.logs import configure_logging, log_crashes
 from api.settings import Settings
 from models.account_rules import Changes, new_token
 from models.core import Core
@@ -54,15 +56,28 @@ def main() -> None:
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
-    from api import serving  # noqa: PLC0415 - the server is loaded by the one command that needs it
-
     settings = Settings.from_env()
     configure_logging(settings)
+    log_crashes()
+    try:
+        _serve(settings, create_core)
+    except (SetupError, UnavailableError) as error:
+        # A service is started by programs more often than by people: what is wrong is a line of its log as well.
+        told = f"The store cannot be reached: {error}" if isinstance(error, UnavailableError) else str(error)
+        logger.critical("%s", told)
+        raise click.exceptions.Exit(1) from error
+
+
+def _serve(settings: Settings, create_core: CreateCore) -> None:
+    from api import serving  # noqa: PLC0415 - the server is loaded by the one command that needs it
+
+    started_at = datetime.now(UTC)
     serving.listening_address(settings.host, settings.port)  # before anything is made for a service that cannot start
+    metering = _metering(settings)
     # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
     create_core(settings).store.close()
     for warning in settings.warnings():
-        click.echo(f"Warning: {warning}", err=True)
+        logger.warning(warning)
     logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)
     serving.serve(
         target="app:prepared_app",
@@ -72,9 +87,22 @@ def serve(create_core: CreateCore) -> None:
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
         websockets=settings.websockets if "websocket" in settings.surfaces else 0,
+        metering=metering,
+        started_at=started_at,
         log_level="debug" if settings.log_level == "debug" else "warning",
     )
     logger.info("Stopped.")
+
+
+def _metering(settings: Settings) -> Metering:
+    if settings.metrics_port is None:
+        return NoMetering()
+    from api.shared_metering import SharedMetering  # noqa: PLC0415 - it takes memory that others can do without
+
+    store = "mongodb" if settings.sqlite_path is None else "sqlite"
+    metering = SharedMetering(settings.metrics_host, settings.metrics_port, workers=settings.workers, store=store)
+    logger.info("Metrics are at http://%s:%d/metrics", settings.metrics_host, settings.metrics_port)
+    return metering
 
 
 @main.command(short_help="Ask a running Doorman whether it is ready.")

@@ -57,6 +57,10 @@ class Settings:
     websockets: int
     websockets_per_address: int
     log_level: str
+    log_format: str
+    access_log: str
+    metrics_host: str
+    metrics_port: int | None
     tls_cert: Path | None
     tls_key: Path | None
 
@@ -129,6 +133,11 @@ class Settings:
             found.append(
                 f"HOST={self.host} takes passwords from the network in plain text: "
                 "set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES to the proxy that ends TLS."
+            )
+        if self.metrics_port and not is_loopback(self.metrics_host):
+            found.append(
+                f"METRICS_HOST={self.metrics_host} shows the metrics to the network, without credentials: "
+                "let a firewall, or a network of their own, keep others away."
             )
         return found
 
