@@ -101,7 +101,7 @@ def _metering(settings: Settings) -> Metering:
 
     store = "mongodb" if settings.sqlite_path is None else "sqlite"
     metering = SharedMetering(settings.metrics_host, settings.metrics_port, workers=settings.workers, store=store)
-    logger.info("Metrics are at http://%s:%d/metrics", settings.metrics_host, settings.metrics_port)
+    logger.info("Metrics are at %s", settings.metrics_url)
     return metering
 
 

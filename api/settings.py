@@ -117,8 +117,11 @@ class Settings:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls_cert else 'http'}://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{_bracketed(self.metrics_host)}:{self.metrics_port}/metrics"
 
     @property
     def logging_level(self) -> int:
@@ -140,6 +143,10 @@ class Settings:
                 "let a firewall, or a network of their own, keep others away."
             )
         return found
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:

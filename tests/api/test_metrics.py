@@ -58,6 +58,12 @@ class Metered:
             value for (name, found), value in self.samples().items() if name == sample and labels.items() <= found
         )
 
+    def listening(self) -> str:
+        """Return the socket that listens on the port, as a process's descriptors lead to it."""
+        place = f":{self.port:04X} 00000000:0000 0A "
+        (line,) = [line for line in Path("/proc/net/tcp").read_text().splitlines() if place in line]
+        return f"socket:[{line.split()[9]}]"
+
     @contextmanager
     def line(self, source: str | None = None) -> Iterator[Line]:
         """Have a connection, from an address that no other one comes from unless it is given."""
@@ -72,6 +78,10 @@ class Metered:
             for line in lines.values():
                 ends.callback(line.close)
             yield lines
+
+
+def sockets_of(process: int) -> set[str]:
+    return {str(entry.readlink()) for entry in Path(f"/proc/{process}/fd").iterdir() if entry.is_symlink()}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +103,10 @@ def metered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metered]:
 
 
 def test_workers_are_told_as_one_and_a_death_takes_nothing(metered: Metered) -> None:
-    """Requests to each of two workers are counted together; one is killed, and nothing is lost, twice or left over."""
+    """Requests to each of two workers are counted together; one is killed, and nothing is lost, twice or left over.
+
+    Nor does the new worker keep what its parent listens with, which would keep the port from the next service.
+    """
     shown = {"method": "GET", "route": "/api/v2/users/<user_name>", "status": "200"}
 
     def count() -> float:
@@ -126,6 +139,9 @@ def test_workers_are_told_as_one_and_a_death_takes_nothing(metered: Metered) -> 
     until(lambda: metered.sum("doorman_websockets_open") == 0, "the end of the connection")
     ask_all()
     assert count() == before + 12
+    held = metered.listening()
+    assert all(held not in sockets_of(worker) for worker in metered.doorman.workers())
+    assert held in sockets_of(metered.doorman.process.pid)
     assert metered.sum("doorman_http_requests_in_progress") == 0
 
 
