@@ -4,10 +4,11 @@
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.routing import Rule
 
@@ -18,11 +19,14 @@ from api.classic import Classic
 from api.console.surface import Console
 from api.descriptors import websockets_that_fit
 from api.errors import register_errors
+from api.exchanges import KEY as EXCHANGE
+from api.exchanges import REQUEST_ID, Exchange, RunningFor, current
 from api.foresight import foresee
 from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
 from api.jwt_users import JwtUsers
+from api.launch import Launch
 from api.limits import Limits
 from api.logs import configure_logging
 from api.oauth_proofs import proofs_for
@@ -31,6 +35,7 @@ from api.routes import AnyMethodRule
 from api.server import AsgiApplication
 from api.sessions_v2 import SessionsV2
 from api.settings import Settings
+from api.status import Status
 from api.threads import giving_way
 from api.user_auth import UserAuth
 from api.users_class import UsersClass
@@ -40,6 +45,8 @@ from api.websocket_actions import UserConversations
 from api.wires import WebSocketLimits
 from models.core import Core, build_core, prepare_store
 from models.hashing_gate import HashingGate, slots_for
+from models.measured_store import measured
+from models.meter import UNMETERED, Meter
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
 from models.secret_key import KeyRing
 from models.storage import Store
@@ -58,7 +65,7 @@ def open_store(settings: Settings) -> Store:
 
 def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
     """Open and prepare the store, and put the core together over it. Raises ``SetupError``, ``UnavailableError``."""
-    core = _core_over_prepared_store(settings)
+    core = _core_over(open_store(settings), settings)
     try:
         prepare_store(core.store, _keys(settings), settings.bcrypt_rounds)
         if with_first_admin:
@@ -69,21 +76,23 @@ def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
     return core
 
 
-def _core_over_prepared_store(settings: Settings) -> Core:
+def _core_over(store: Store, settings: Settings, meter: Meter = UNMETERED) -> Core:
+    """Put the core together over a store that is prepared, or will be before it is used."""
     blocklist = settings.password_blocklist
     policy = PasswordPolicy(
         settings.password_min_length,
         Blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
     )
     return build_core(
-        open_store(settings),
+        store,
         _keys(settings),
         Hasher(settings.bcrypt_rounds),
         policy,
-        gate=HashingGate(slots_for(settings.workers), giving_way),
+        gate=HashingGate(slots_for(settings.workers), giving_way, meter),
         registration=settings.registration_policy,
         lifetimes=settings.session_lifetimes,
         issuer=settings.token_issuer,
+        meter=meter,
     )
 
 
@@ -111,12 +120,23 @@ class Doorman(Flask):
         self.threads = threads
         self._proxies = proxies
 
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request, of which our own server knows more than another WSGI server."""
+        exchange: Exchange | None = environ.get(EXCHANGE)
+        if exchange is None:
+            exchange = environ[EXCHANGE] = Exchange()
+            exchange.read(environ, self._proxies)
+            start_response = _naming(exchange, start_response)
+        with RunningFor(exchange):
+            return super().__call__(environ, start_response)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Take every function for what it is: none here is a coroutine, and to look each time takes Flask 3 µs."""
         return func
 
     def foresee(self, environ: dict[str, Any]) -> bool:
         """Ask for the users that the request will need; tell whether it may need nothing else."""
+        environ[EXCHANGE].read(environ, self._proxies)
         return foresee(environ, self.core.authenticator, self._proxies)
 
     def read_ahead(self) -> None:
@@ -128,15 +148,32 @@ class Doorman(Flask):
         self.core.close()
 
 
-def create_app(settings: Settings | None = None, core: Core | None = None) -> Doorman:
+def _naming(exchange: Exchange, start_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a ``start_response`` that has the answer name its request."""
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        return start_response(status, [*headers, (REQUEST_ID, exchange.request_id)], *error)
+
+    return start
+
+
+def _note_route() -> None:
+    rule = request.url_rule
+    if rule is not None:
+        current().route = rule.rule
+
+
+def create_app(settings: Settings | None = None, core: Core | None = None, launch: Launch | None = None) -> Doorman:
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
     settings = settings or Settings.from_env()
     configure_logging(settings)
     core = core or create_core(settings)
+    launch = launch or Launch()
     proxies = TrustedProxies(settings.trusted_proxies)
     app = Doorman(core, settings.threads, proxies)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
     app.url_map.merge_slashes = False
+    app.before_request(_note_route)
     register_guards(app)
     browsers = BrowserRules(settings.allowed_origins, proxies)
     browsers.register(app)
@@ -145,7 +182,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     if "websocket" in settings.surfaces:
         fitting = websockets_that_fit(settings.websockets)
         limits = WebSocketLimits(in_all=fitting, per_address=settings.websockets_per_address)
-        app.conversations = UserConversations(core, proxies, browsers, limits)
+        app.conversations = UserConversations(core, proxies, browsers, limits, launch.meter)
     if "console" in settings.surfaces:
         blueprint = Console(core, proxies).blueprint()
         browsers.keep_to_own_pages(blueprint)
@@ -153,6 +190,10 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
+    if "v2" in settings.surfaces:
+        about = {"version": version("doorman"), "workers": settings.workers, "surfaces": sorted(settings.surfaces)}
+        status = Status(core.store, HeaderAuth(core.authenticator, proxies), launch, about)
+        app.register_blueprint(status.blueprint())
     return app
 
 
@@ -177,8 +218,9 @@ _BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}
 
 
 def _create_prepared_app() -> Doorman:
-    settings = Settings.from_env()
-    app = create_app(settings, _core_over_prepared_store(settings))
+    settings, launch = Settings.from_env(), prepared_app.launch
+    core = _core_over(measured(open_store(settings), launch.meter), settings, launch.meter)
+    app = create_app(settings, core, launch)
     # What a worker starts with, it keeps; and looking through it for garbage stops everything for up to 60 ms.
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ from flask import request
 from flask_httpauth import HTTPAuth
 
 from api.authorization import Basic, Bearer, authorization_of
+from api.exchanges import recognised
 from api.foresight import foreseen
 from api.proxies import TrustedProxies
 from models.credentials import Authenticator, Caller
@@ -37,9 +38,11 @@ class HeaderAuth(HTTPAuth):  # type: ignore[misc]  # Flask-HTTPAuth has no types
     def authenticate(self, auth: Basic | Bearer | None, _: None) -> Caller:
         match auth:
             case Basic(user_name, secret):
-                return self._authenticator.basic(user_name, secret, self._proxies.client(request.environ), foreseen())
+                client = self._proxies.client(request.environ)
+                return recognised(self._authenticator.basic(user_name, secret, client, foreseen()))
             case Bearer(token):
-                return self._authenticator.bearer(token, self._proxies.client(request.environ), foreseen())
+                client = self._proxies.client(request.environ)
+                return recognised(self._authenticator.bearer(token, client, foreseen()))
             case None:
                 raise NotAuthenticatedError
 

@@ -14,13 +14,15 @@ from api.refusals import ForeignOriginError
 _SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, X-API-KEY, X-USER-KEY",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, If-Match, X-API-KEY, X-USER-KEY, traceparent, tracestate"
+    ),
     "Access-Control-Max-Age": "600",
 }
 _OWN_SITES = {"none", "same-origin"}  # typed in by the user, or by a page of the very origin
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NOBODY: frozenset[str] = frozenset()
-_EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate"
+_EXPOSED = "ETag, Link, Retry-After, WWW-Authenticate, X-Request-ID"
 
 
 class BrowserRules:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from flask import Blueprint, Response, jsonify, request
 
 from api.answers import json_answer
+from api.exchanges import recognised
 from api.json_body import parse_object
 from api.proxies import TrustedProxies
 from api.refusals import Answers, Refusal
@@ -56,7 +57,7 @@ class Classic:
     def login(self) -> Response:
         """Log in with ``username`` and ``password``: the ``id`` is that of a new session, which a cookie holds too."""
         user_name, password = load_credentials(parse_object(request.get_data()))
-        caller = self._core.authenticator.password(user_name, password, self._client())
+        caller = recognised(self._core.authenticator.password(user_name, password, self._client()))
         secret, session = self._core.sessions.begin(caller, SESSION, request.user_agent.string)
         with suppress(errors.DoormanError):  # or else this login would be lost, and its session not
             self._end(*session_ids())  # its place is taken: nobody could end it any more
@@ -83,7 +84,7 @@ class Classic:
         ended = 0
         for session_id in named:
             with suppress(errors.NotAuthenticatedError):
-                caller = self._core.sessions.resume(SESSION, session_id, self._client())
+                caller = recognised(self._core.sessions.resume(SESSION, session_id, self._client()))
                 ended += self._core.sessions.end(caller)
         return ended > 0
 

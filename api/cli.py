@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from importlib.metadata import version
@@ -9,14 +10,16 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
+from api.board import Metering, NoMetering
 from api.cli_admin import admin
-from api.cli_commands import Commands, RefusedError, as_json_option
+from api.cli_commands import REFUSED, UNAVAILABLE, Commands, RefusedError, as_json_option
 from api.cli_keys import keys
 from api.cli_store import CreateCore
 from api.cli_terminal import show
 from api.cli_users import users
-from api.logs import configure_logging
+from api.logs import configure_logging, log_crashes
 from api.settings import Settings
+from models.errors import SetupError, UnavailableError
 
 HEALTH_SECONDS = 4.0
 logger = logging.getLogger(__name__)
@@ -40,15 +43,28 @@ for group in (users, admin, keys):
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
-    from api import serving  # noqa: PLC0415 - the server is loaded by the one command that needs it
-
     settings = Settings.from_env()
     configure_logging(settings)
+    log_crashes()
+    try:
+        _serve(settings, create_core)
+    except (SetupError, UnavailableError) as error:
+        # A service is started by programs more often than by people: what is wrong is a line of its log as well.
+        is_away = isinstance(error, UnavailableError)
+        logger.critical("%s", f"The store cannot be reached: {error}" if is_away else error)
+        raise click.exceptions.Exit(UNAVAILABLE if is_away else REFUSED) from error
+
+
+def _serve(settings: Settings, create_core: CreateCore) -> None:
+    from api import serving  # noqa: PLC0415 - the server is loaded by the one command that needs it
+
+    started_at = datetime.now(UTC)
     serving.listening_address(settings.host, settings.port)  # before anything is made for a service that cannot start
+    metering = _metering(settings)
     # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
     create_core(settings).store.close()
     for warning in settings.warnings():
-        click.echo(f"Warning: {warning}", err=True)
+        logger.warning(warning)
     logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)
     if "console" in settings.surfaces:
         logger.info("Its console, for admins, is at %s/console", settings.url)
@@ -60,9 +76,22 @@ def serve(create_core: CreateCore) -> None:
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
         websockets=settings.websockets if "websocket" in settings.surfaces else 0,
+        metering=metering,
+        started_at=started_at,
         log_level="debug" if settings.log_level == "debug" else "warning",
     )
     logger.info("Stopped.")
+
+
+def _metering(settings: Settings) -> Metering:
+    if settings.metrics_port is None:
+        return NoMetering()
+    from api.shared_metering import SharedMetering  # noqa: PLC0415 - it takes memory that others can do without
+
+    store = "mongodb" if settings.sqlite_path is None else "sqlite"
+    metering = SharedMetering(settings.metrics_host, settings.metrics_port, workers=settings.workers, store=store)
+    logger.info("Metrics are at %s", settings.metrics_url)
+    return metering
 
 
 @main.command(short_help="Ask a running Doorman whether it is ready.")

@@ -151,12 +151,12 @@ def _found(core: Core, wanted: NameFilter, limit: int | None) -> Iterator[User]:
     """Yield the users, read page by page: memory stays flat, however many there are."""
     left = limit
     while left is None or left > 0:
-        page, after = core.listing.users(wanted, _PAGE if left is None else min(_PAGE, left))
-        yield from page
-        if after is None:
+        page = core.listing.users(wanted, _PAGE if left is None else min(_PAGE, left))
+        yield from page.users
+        if page.next_after is None:
             return
-        left = None if left is None else left - len(page)
-        wanted = replace(wanted, after=after)
+        left = None if left is None else left - len(page.users)
+        wanted = replace(wanted, after=page.next_after)
 
 
 def _taken(options: dict[str, Any]) -> tuple[SecretSources, Changes]:

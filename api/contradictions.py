@@ -14,6 +14,8 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append("BASIC_AUTH_USER and BASIC_AUTH_PASSWORD: set both or neither.")
     if values["auth_token"] and not values["basic_auth_user"]:
         found.append("AUTH_TOKEN: it is the first admin's, so BASIC_AUTH_USER and BASIC_AUTH_PASSWORD are needed too.")
+    if values["metrics_port"] == values["port"]:
+        found.append("METRICS_PORT and PORT: they must not be the same.")
     if bool(values["tls_cert"]) != bool(values["tls_key"]):
         found.append("TLS_CERT and TLS_KEY: set both or neither.")
     elif values["tls_cert"]:

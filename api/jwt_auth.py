@@ -3,6 +3,7 @@
 from flask import request
 
 from api.authorization import Basic, Bearer, read_authorization
+from api.exchanges import recognised
 from api.proxies import TrustedProxies
 from models import permissions
 from models.clients import Client
@@ -25,7 +26,7 @@ class JwtAuth:
     def caller(self) -> Caller:
         """Return who asks. Raises ``NotAuthenticatedError``, ``TooManyAttemptsError``, ``UnavailableError``."""
         presented = Secret(request.headers.get("Authorization", ""))
-        return caller_by(self._core, presented, self._proxies.client(request.environ))
+        return recognised(caller_by(self._core, presented, self._proxies.client(request.environ)))
 
     def admin(self) -> Caller:
         """Return the admin who asks. Raises as ``caller``, and ``AccessDeniedError`` for who is none."""

@@ -7,11 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from api.answers import json_answer
+from api.exchanges import recognised
 from api.json_body import read_members
 from api.jwt_auth import JwtAuth
 from api.oauth_proofs import NoIssuerError, OAuthProofs
 from api.proxies import TrustedProxies
-from api.refusals import Answers, Refusal
+from api.refusals import Answers, Refusal, note_reason
 from api.routes import add_route, make_surface
 from models import errors
 from models.account_rules import Changes
@@ -81,7 +82,8 @@ class JwtUsers:
             caller = self._core.authenticator.password(
                 user_name, Secret(password), self._proxies.client(request.environ)
             )
-        except errors.NotAuthenticatedError:
+        except errors.NotAuthenticatedError as error:
+            note_reason(error)
             return json_answer(422, _WRONG)
         return self._with_token(caller)
 
@@ -148,7 +150,7 @@ class JwtUsers:
         return user
 
     def _with_token(self, caller: Caller) -> Response:
-        token = self._core.tokens.issue(caller, request.user_agent.string)
+        token = self._core.tokens.issue(recognised(caller), request.user_agent.string)
         shown = _shown(caller.user)
         shown["user"]["token"] = token.reveal()
         return json_answer(200, shown)

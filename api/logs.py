@@ -1,18 +1,44 @@
-"""Where log lines go. No line holds a password, a token, an Authorization header or a query string."""
+"""Where log lines go, and in which form. No line holds a password, a token, an Authorization header or a query."""
 
 import logging
+import sys
+import threading
 import time
 from threading import Lock
 
+from api import access_log
+from api.log_lines import JsonLines, TextLines
 from api.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def configure_logging(settings: Settings) -> None:
     """Send log lines to standard error, unless whoever runs this process has decided otherwise already."""
-    logging.basicConfig(level=settings.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(TextLines() if _is_text(settings.log_format) else JsonLines())
+        root.addHandler(handler)
+        root.setLevel(settings.logging_level)
+    has_access = settings.access_log == "on" or settings.logging_level <= logging.DEBUG
+    access_log.logger.setLevel(logging.INFO if has_access else logging.WARNING)
     for client in ("httpx2", "httpcore2"):  # they log each request of an issuer, which is nobody's concern
         logging.getLogger(client).setLevel(logging.WARNING)
     logging.getLogger("pymongo").setLevel(logging.WARNING)  # at debug level it logs whole commands
+
+
+def log_crashes() -> None:
+    """Have what ends this process, or a thread of it, logged as anything else is."""
+    sys.excepthook = lambda kind, error, trace: logger.critical("a process ends", exc_info=(kind, error, trace))
+    threading.excepthook = lambda crash: logger.critical(
+        "the thread %s ends", crash.thread.name if crash.thread else "", exc_info=crash.exc_value
+    )
+
+
+def _is_text(log_format: str) -> bool:
+    # A service may have been started without any standard error.
+    return log_format == "text" or (log_format == "auto" and sys.stderr is not None and sys.stderr.isatty())
 
 
 class Rarely:

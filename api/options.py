@@ -6,6 +6,7 @@ from typing import Any
 
 from api.setting_values import (
     FEWEST_DISTINCT,
+    LOG_FORMATS,
     LOG_LEVELS,
     SURFACES,
     database_url,
@@ -84,6 +85,10 @@ OPTIONS: Mapping[str, Option] = {
     "WEBSOCKETS": Option("4096", "1 to 100000 open at once, a process", integer(1, 100_000)),
     "WEBSOCKETS_PER_ADDRESS": Option("128", "1 to 100000 open at once, a process and address", integer(1, 100_000)),
     "LOG_LEVEL": Option("info", "one of " + ", ".join(LOG_LEVELS), one_of(*LOG_LEVELS)),
+    "LOG_FORMAT": Option("auto", "one of " + ", ".join(LOG_FORMATS), one_of(*LOG_FORMATS)),
+    "ACCESS_LOG": Option("off", "on, or off", one_of("on", "off")),
+    "METRICS_HOST": Option("127.0.0.1", "an address or host name to answer /metrics on", matching(r"[A-Za-z0-9.:_-]+")),
+    "METRICS_PORT": Option("", "1 to 65535; without, there is no /metrics", integer(1, 65535)),
     "TLS_CERT": Option("", "a readable PEM file, together with TLS_KEY", readable_file),
     "TLS_KEY": Option("", "a readable PEM file, together with TLS_CERT", readable_file),
 }

@@ -13,11 +13,17 @@ CLOSE = (b"connection", b"close")
 class RefusedError(Exception):
     """The request is answered with ``status`` and ``headers`` before it reaches the application."""
 
-    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes], reason: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers
+        self.reason = reason or status_reason(status)
+
+
+def status_reason(status: int) -> str:
+    """Return what metrics call a refusal of which no more is known than its status."""
+    return f"status_{status}"
 
 
 def problem_details(status: int, detail: str) -> dict[str, str | int]:

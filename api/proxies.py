@@ -38,17 +38,21 @@ class TrustedProxies:
         return self._forwarded(environ, "HTTP_X_FORWARDED_HOST", get_host(environ))
 
     def client(self, environ: Mapping[str, Any]) -> Client:
-        """Return who sent the request: the last address of ``X-Forwarded-For`` that no trusted proxy has.
+        """Return who sent the request, as limits count clients."""
+        return client_at(self.address(environ))
+
+    def address(self, environ: Mapping[str, Any]) -> str:
+        """Return the address that the request comes from: the last of ``X-Forwarded-For`` that no trusted proxy has.
 
         Each proxy adds whom it heard from on the right, and what stands further left is what that one claimed.
         """
         address: str = environ.get("REMOTE_ADDR", "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR")
         if forwarded is None:
-            return client_at(address)
+            return address
         if not self.sent(environ):
             self._warn(address)
-            return client_at(address)
+            return address
         for hop in reversed(forwarded.split(",")):
             named = _without_port(hop.strip())
             if len(named) > _LONGEST_ADDRESS or not _is_address(named):
@@ -56,7 +60,7 @@ class TrustedProxies:
             address = named
             if not self._is_trusted(address):
                 break
-        return client_at(address)
+        return address
 
     def _forwarded(self, environ: Mapping[str, Any], name: str, otherwise: str) -> str:
         """Return what a trusted proxy says; where several have added to it, the first is what the client spoke to."""

@@ -1,14 +1,17 @@
 """One table: from what went wrong to a status, a sentence and headers, which each surface puts into its own shape."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from api.exchanges import current
 from api.logs import Rarely
 from models import errors
 
@@ -109,6 +112,36 @@ def _told_crash(error: Exception) -> Refusal:
     return Refusal(500, "Something went wrong here; it was logged.")
 
 
+def reason_of(error: Exception) -> str:
+    """Return what metrics call an error of the core, or of the table above: its own name, ``unknown_user``."""
+    if isinstance(error, errors.NotAuthenticatedError):
+        error = errors.NotAuthenticatedError()  # whoever sees the figures is not to learn which names there are
+    return _snake_case(type(error).__name__.removesuffix("Error"))
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def note_reason(error: errors.DoormanError) -> None:
+    """Note why the request that this code runs for is refused."""
+    current().reason = reason_of(error)
+
+
+def _counted(answer: Callable[[Any], Response]) -> Callable[[Any], Response]:
+    """Note why a request is refused, before it is told."""
+
+    def noted(error: Exception) -> Response:
+        if isinstance(error, errors.DoormanError):
+            note_reason(error)
+        elif not isinstance(error, HTTPException):
+            current().reason = "crash"
+        return answer(error)
+
+    return noted
+
+
 def register_refusals(surface: Flask | Blueprint, shape: Shape, own: Answers | None = None) -> None:
     """Let every error that leaves a view of the surface become an answer: ``own`` ones, and others in its shape."""
 
@@ -124,9 +157,9 @@ def register_refusals(surface: Flask | Blueprint, shape: Shape, own: Answers | N
 
     own = own or {}
     for kind, answer in own.items():
-        surface.register_error_handler(kind, answer)
+        surface.register_error_handler(kind, _counted(answer))
     for kind in REFUSALS.keys() - own.keys():
         nearest = next((own[ancestor] for ancestor in kind.__mro__ if ancestor in own), None)
-        surface.register_error_handler(kind, nearest or told(REFUSALS[kind]))
+        surface.register_error_handler(kind, _counted(nearest or told(REFUSALS[kind])))
     surface.register_error_handler(HTTPException, told(_told_http_error))
-    surface.register_error_handler(Exception, told(_told_crash))
+    surface.register_error_handler(Exception, _counted(told(_told_crash)))

@@ -6,36 +6,32 @@ clients that send or read slowly cost a connection, and no one else's time. What
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from api.bodies import BodySender, Receive, Send, read_body, until_disconnect
+from api.bodies import BodySender, Receive, Send, read_body
+from api.exchanges import KEY as EXCHANGE
+from api.exchanges import NOT_ANSWERED
 from api.handshakes import is_wanted
+from api.launch import Launch
+from api.ledger import Ledger
 from api.limits import Limits, check_head, check_size
 from api.problems import RefusedError, problem_answer
 from api.read_ahead import ReadAhead
 from api.socket_wire import SocketWires
-from api.threads import Job, ThreadPool
+from api.threads import ThreadPool
+from api.turns import ClientGoneError, Turns, busy
 from api.websocket import Connection, Service, WebSockets
 from api.wires import ServersWire, Wire, refuse
-from api.wsgi_bridge import Answer, Scope, WsgiApplication, build_environ, call, log_failure, raw_path
+from api.wsgi_bridge import Answer, Scope, WsgiApplication, build_environ, call, log_failure
 from models.waiting import WouldWaitError, without_waiting
-
-# A request waits this long for a thread before its connection is watched: watching costs as much as a small request,
-# and almost every wait is shorter.
-_UNWATCHED_SECONDS = 0.05
 
 # A body up to this size is sent in one go, and is the server's to deliver; a longer one goes out in pieces.
 WHOLE_BYTES = 64 * 1024
 
 logger = logging.getLogger(__name__)
-
-
-class _ClientGoneError(Exception):
-    """The client left before there was anything to answer."""
 
 
 class AsgiApplication:
@@ -53,10 +49,16 @@ class AsgiApplication:
         self._pool: ThreadPool
         self._sender: BodySender
         self._reads: ReadAhead
+        self._turns: Turns
         self._websockets: WebSockets
         self._wires: SocketWires | None = None
-        self._requests = 0
-        self._last_request_done: asyncio.Event | None = None
+        self.launch = Launch()
+        self._ledger = Ledger(self.launch.meter)
+
+    def launched(self, launch: Launch) -> None:
+        """Be told how the server starts this, before it does."""
+        self.launch = launch
+        self._ledger = Ledger(launch.meter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -90,15 +92,15 @@ class AsgiApplication:
                 self._pool = ThreadPool(application.threads)
                 self._sender = BodySender(self._pool, piece_seconds=self._limits.piece_seconds)
                 self._reads = ReadAhead(application.read_ahead, seconds=self._limits.queue_seconds)
-                self._websockets = WebSockets(application.conversations, self._run)
+                self._turns = Turns(self._pool, self._limits)
+                conversations = application.conversations
+                self._websockets = WebSockets(conversations, self._turns.take_unwatched, self._ledger.meter)
                 self._application = application
             return self._application
 
     async def _close(self) -> None:
         await self.stop_websockets()
-        if self._requests:
-            self._last_request_done = asyncio.Event()
-            await self._last_request_done.wait()
+        await self._ledger.all_ended()
         application, self._application = self._application, None
         if application is not None:
             self._pool.close()
@@ -108,83 +110,55 @@ class AsgiApplication:
     # HTTP.
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        status = 0
-        self._requests += 1
+        exchange = self._ledger.begin(scope)
         try:
             if self._wires is not None and is_wanted(scope):
-                status = 101
                 await self._upgrade(self._wires, scope, receive, send)
                 return
             answer = await self._answer(scope, receive)
-            status = answer.status
+            exchange.status = answer.status
+            answer.headers.append((b"x-request-id", exchange.request_id.encode()))
             if answer.streamed or len(answer.body) > WHOLE_BYTES:
                 await self._sender.send(answer, scope, receive, send)
             else:
-                await send({"type": "http.response.start", "status": status, "headers": answer.headers})
+                await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         except RefusedError as refusal:
-            status = refusal.status
-            await _send_problem(send, refusal)
-        except _ClientGoneError:
-            status = 499
+            exchange.refuse(refusal.status, refusal.reason)
+            await _send_problem(send, refusal, exchange.request_id)
+        except ClientGoneError:
+            exchange.status = NOT_ANSWERED
         finally:
-            self._requests -= 1
-            if self._last_request_done is not None and not self._requests:
-                self._last_request_done.set()
-            if logger.isEnabledFor(logging.DEBUG):
-                elapsed = (time.perf_counter() - started) * 1000
-                logger.debug("%s %s %d %.1f ms", scope["method"], raw_path(scope), status, elapsed)
+            self._ledger.end(exchange, scope)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Run the request. Raises ``RefusedError`` for what is answered here, and ``_ClientGoneError``."""
+        """Run the request. Raises ``RefusedError`` for what is answered here, and ``ClientGoneError``."""
         limits = self._limits
         check_head(scope, at_most=limits.head_bytes)
         body = await read_body(scope, receive, at_most=limits.body_bytes, seconds=limits.body_seconds)
         application = self._application or await self._built()
         environ = build_environ(scope, body)
+        environ[EXCHANGE] = scope[EXCHANGE]
         try:
             if application.foresee(environ) and body is None:
                 answer = await self._at_once(application, environ)
                 if answer is not None:
                     return answer
-            return await self._in_a_thread(application, environ, receive)
-        except (RefusedError, _ClientGoneError):
+            return await self._turns.take(partial(call, application, environ, whole_below=WHOLE_BYTES), receive)
+        except (RefusedError, ClientGoneError):
             raise
         except Exception as error:  # noqa: BLE001 - the last place that can still make an answer of it
             log_failure("the application failed", scope, error)
-            raise RefusedError(500, "The server met a condition that it cannot handle.") from None
+            raise RefusedError(500, "The server met a condition that it cannot handle.", reason="crash") from None
 
     async def _at_once(self, application: WsgiApplication, environ: dict[str, Any]) -> Answer | None:
         """Answer on the event loop, which spares changing threads; ``None`` if the request would have to wait."""
         # Shielded: a server that cancels one request must not cancel the round, which others wait for.
         if not await asyncio.shield(self._reads.next_round()):
-            raise _busy()
+            raise busy()
         with suppress(WouldWaitError), without_waiting():
             return call(application, environ.copy(), whole_below=WHOLE_BYTES)
         return None
-
-    async def _in_a_thread(self, application: WsgiApplication, environ: dict[str, Any], receive: Receive) -> Answer:
-        if self._pool.waiting() >= self._limits.queue_length:
-            raise _busy()
-        job = self._pool.submit(partial(call, application, environ, whole_below=WHOLE_BYTES))
-        if self._pool.crowded():
-            await asyncio.wait((job.future,), timeout=_UNWATCHED_SECONDS)
-            if not job.future.done():
-                await self._watched(job, receive)
-        return await job.future
-
-    async def _watched(self, job: Job[Answer], receive: Receive) -> None:
-        """Return when the job is done or runs. Raises, and drops it, when time is up or the client leaves first."""
-        gone = asyncio.ensure_future(until_disconnect(receive))
-        try:
-            await asyncio.wait(
-                (job.future, gone), timeout=self._limits.queue_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not job.future.done() and job.drop():
-                raise _ClientGoneError if gone.done() else _busy()
-        finally:
-            gone.cancel()
 
     # WebSockets.
 
@@ -201,48 +175,42 @@ class AsgiApplication:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold a WebSocket of the server's own."""
+        exchange = self._ledger.begin(scope)
+        connection = None
         try:
             await receive()
             check_size(scope, at_most=self._limits.head_bytes)
             connection = await self._accepted(scope, ServersWire(receive, send))
         except RefusedError as refusal:
+            exchange.refuse(refusal.status, refusal.reason)
             await refuse(refusal, scope, send)
-        else:
-            if connection is not None:
-                await self._websockets.serve(connection)
+        finally:
+            self._ledger.end(exchange, scope)
+        if connection is not None:
+            await self._websockets.serve(connection)
 
     async def _accepted(self, scope: Scope, wire: Wire) -> Connection | None:
         """Return the connection, or None if it has gone. Raises ``RefusedError``."""
         await self._built()
+        scope[EXCHANGE].route = "websocket"
         try:
-            return await self._websockets.accept(scope, wire)
+            connection = await self._websockets.accept(scope, wire)
         except RefusedError:
             raise
         except Exception as error:  # noqa: BLE001 - servers raise what they like when the client has gone
             log_failure("a handshake failed", scope, error)
             return None
+        scope[EXCHANGE].status = 101
+        return connection
 
     async def stop_websockets(self) -> None:
         """Close what WebSockets there are, before a server that would only break them off is told to stop."""
         if self._application is not None:
             await self._websockets.close()
 
-    async def _run(self, call: Callable[[], str]) -> str:
-        """Run ``call`` in a thread. Raises ``RefusedError`` when none is free in time."""
-        if self._pool.waiting() >= self._limits.queue_length:
-            raise _busy()
-        job = self._pool.submit(call)
-        await asyncio.wait((job.future,), timeout=self._limits.queue_seconds)
-        if not job.future.done() and job.drop():
-            raise _busy()
-        return await job.future
 
-
-def _busy() -> RefusedError:
-    return RefusedError(503, "Too many requests wait for their turn.", (b"retry-after", b"1"))
-
-
-async def _send_problem(send: Send, refusal: RefusedError) -> None:
+async def _send_problem(send: Send, refusal: RefusedError, request_id: str) -> None:
     headers, body = problem_answer(refusal)
+    headers.append((b"x-request-id", request_id.encode()))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -9,6 +9,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -20,8 +21,11 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from api.board import Metering, NoMetering
 from api.descriptors import allow_connections
+from api.launch import Launch
 from api.stopping import ClosingFirst
+from api.workers import WorkersParent
 from models.errors import SetupError
 
 # In-flight requests have this long to finish when the service is told to stop; then the workers are killed.
@@ -57,21 +61,6 @@ _LOGGING: dict[str, Any] = {
 logger = logging.getLogger(__name__)
 
 
-class _Server(MPServer):
-    """Granian's server, except that a worker that cannot start ends it."""
-
-    def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
-        """Replace workers that a signal killed; stop, with exit status 1, when one has given up by itself.
-
-        Granian gives up only when failures follow each other within 5.5 seconds, and a start that waits for a lost
-        database takes longer.
-        """
-        if any((self.wrks[index].inner.exitcode or 0) > 0 for index in workers):
-            logger.critical("a worker could not start, or gave up: stopping")
-            self.shutdown(1)  # type: ignore[no-untyped-call]  # Granian does not annotate it
-        super()._respawn_workers(workers, *args, **options)
-
-
 def serve(
     *,
     target: str,
@@ -82,20 +71,23 @@ def serve(
     tls_key: Path | None,
     log_level: str,
     websockets: int = 0,
+    metering: Metering | None = None,
+    started_at: datetime | None = None,
     header_seconds: float = HEADER_SECONDS,
     stall_seconds: float = STALL_SECONDS,
 ) -> None:
     """Serve the ASGI application ``target`` (``module:attribute``) until SIGTERM or SIGINT, then finish what runs.
 
     The workers are forked before ``target`` is imported, and log through the root logger of this process. ``port`` 0
-    takes a free one. ``websockets`` is how many the application holds in each worker, or 0 if it takes none. Returns
-    after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in use, unusable
+    takes a free one. ``websockets`` is how many the application holds in each worker, or 0 if it takes none.
+    ``metering`` gives each worker its meter, and ``started_at`` says since when the service has been there.
+    Returns after an orderly stop. Raises ``SetupError`` when nothing can be served like this (port in use, unusable
     certificate), and ``SystemExit`` with status 1 when a worker cannot start.
     """
     address = listening_address(host, port)
     takes_connections = websockets > 0 and tls_cert is None and sys.platform == "linux"
     try:
-        server = _Server(
+        server = WorkersParent(
             target,
             address=address,
             port=port,
@@ -122,14 +114,27 @@ def serve(
         )
     except (OSError, ssl.SSLError) as error:
         raise SetupError(f"the TLS certificate {tls_cert} and key {tls_key} cannot be used: {error}") from error
+    server.metering = metering = metering or NoMetering()
     closing = partial(ClosingFirst, takes_connections=takes_connections)
-    server.serve(spawn_target=partial(_run_worker, os.getpid(), stall_seconds, closing))
+    begin = partial(_launch, metering, started_at or datetime.now(UTC))
+    server.serve(spawn_target=partial(_run_worker, os.getpid(), stall_seconds, closing, begin))
 
 
-def _run_worker(parent: int, stall_seconds: float, closing_first: Callable[..., ClosingFirst], *granians: Any) -> None:
+def _launch(metering: Metering, started_at: datetime, place: int) -> Launch:
+    return Launch(metering.meter(place), started_at)
+
+
+def _run_worker(
+    parent: int,
+    stall_seconds: float,
+    closing_first: Callable[..., ClosingFirst],
+    begin: Callable[[int], Launch],
+    place: int,
+    *granians: Any,
+) -> None:
     """Run Granian's worker in this process, which ends with its ``parent`` and drops clients that stall.
 
-    ``granians`` is what Granian gives to its workers.
+    Its figures go to ``place``. ``granians`` is what Granian gives to its workers.
     """
     number, name, load, ((spec, listener), windows), *options = granians
     # The parent's handlers came with the fork and would swallow the signals until Granian's take over. An interrupt
@@ -141,7 +146,7 @@ def _run_worker(parent: int, stall_seconds: float, closing_first: Callable[..., 
     listener = listener or spec.build()
     _drop_stalled(listener.get_fd(), stall_seconds)
     run = MPServer._spawn_asgi_lifespan_worker  # noqa: SLF001 - what Granian would have run in the place of this
-    closing = closing_first(load)
+    closing = closing_first(load, begin(place))
     _signals.set_loop_signals = closing.set_loop_signals
     run(number, name, closing.load, ((None, listener), windows), *options)
 

@@ -14,6 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # The ways in, by their names in the setting.
 SURFACES = ("v2", "syncano", "classic", "jwt", "websocket", "console")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "json", "text")
 SQLITE = "sqlite:///"
 _MONGODB = ("mongodb://", "mongodb+srv://")
 _PORTS = {"http": 80, "https": 443}

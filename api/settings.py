@@ -57,6 +57,10 @@ class Settings:
     websockets: int
     websockets_per_address: int
     log_level: str
+    log_format: str
+    access_log: str
+    metrics_host: str
+    metrics_port: int | None
     tls_cert: Path | None
     tls_key: Path | None
 
@@ -113,8 +117,11 @@ class Settings:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls_cert else 'http'}://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{_bracketed(self.metrics_host)}:{self.metrics_port}/metrics"
 
     @property
     def logging_level(self) -> int:
@@ -130,7 +137,16 @@ class Settings:
                 f"HOST={self.host} takes passwords from the network in plain text: "
                 "set TLS_CERT and TLS_KEY, or TRUSTED_PROXIES to the proxy that ends TLS."
             )
+        if self.metrics_port and not is_loopback(self.metrics_host):
+            found.append(
+                f"METRICS_HOST={self.metrics_host} shows the metrics to the network, without credentials: "
+                "let a firewall, or a network of their own, keep others away."
+            )
         return found
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _given(name: str, option: Option, environ: Mapping[str, str]) -> str:

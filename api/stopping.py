@@ -9,14 +9,16 @@ from collections.abc import Callable
 
 from granian._granian import WorkerSignal
 
+from api.launch import Launch
 from api.server import AsgiApplication
 
 
 class ClosingFirst:
     """Stands between the signals of a worker and Granian, whose function of the same name it takes the place of."""
 
-    def __init__(self, load: Callable[[], AsgiApplication], *, takes_connections: bool) -> None:
+    def __init__(self, load: Callable[[], AsgiApplication], launch: Launch, *, takes_connections: bool) -> None:
         self._load = load
+        self._launch = launch
         self._takes_connections = takes_connections
         self._application: AsgiApplication | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -24,6 +26,7 @@ class ClosingFirst:
     def load(self) -> AsgiApplication:
         """Load the application, as Granian does, and remember it."""
         self._application = self._load()
+        self._application.launched(self._launch)
         if self._takes_connections:
             self._application.take_connections()
         return self._application

@@ -3,9 +3,10 @@
 from flask import Blueprint, Response, request
 
 from api.answers import json_answer
+from api.exchanges import recognised
 from api.json_body import read_members
 from api.proxies import TrustedProxies
-from api.refusals import Answers, Refusal
+from api.refusals import Answers, Refusal, note_reason
 from api.routes import add_route, make_surface
 from api.schemas import broken_fields, load_changed_credentials, load_credentials
 from models import errors, names
@@ -54,7 +55,8 @@ class UserAuth:
         user_name, password = load_credentials(read_members())
         try:
             return self._logged_in(self._core.authenticator.password(user_name, password, self._client()))
-        except errors.NotAuthenticatedError:
+        except errors.NotAuthenticatedError as error:
+            note_reason(error)
             return json_answer(400, {"message": "Given credentials are invalid."})
 
     def update(self) -> Response:
@@ -76,7 +78,7 @@ class UserAuth:
         return json_answer(200, {"msg": f"User with ID {caller.user.id} has been deleted!"})
 
     def _logged_in(self, caller: Caller) -> Response:
-        key, _ = self._core.sessions.begin(caller, USER_KEY, request.user_agent.string)
+        key, _ = self._core.sessions.begin(recognised(caller), USER_KEY, request.user_agent.string)
         return json_answer(200, {"id": caller.user.id, "username": caller.user.user_name, "token": key.reveal()})
 
     def _caller(self) -> Caller:
@@ -87,7 +89,7 @@ class UserAuth:
         presented = {*request.args.getlist("user_key"), *request.headers.getlist("X-USER-KEY")}
         if len(presented) != 1:
             raise errors.NotAuthenticatedError
-        return self._core.sessions.resume(USER_KEY, Secret(presented.pop()), self._client())
+        return recognised(self._core.sessions.resume(USER_KEY, Secret(presented.pop()), self._client()))
 
     def _client(self) -> Client:
         return self._proxies.client(request.environ)

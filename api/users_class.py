@@ -7,10 +7,11 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, request
 
 from api.answers import json_answer
+from api.exchanges import recognised
 from api.json_body import parse_object, read_members
 from api.proxies import TrustedProxies
 from api.queries import query
-from api.refusals import Answers, MissingParametersError, Refusal
+from api.refusals import Answers, MissingParametersError, Refusal, note_reason
 from api.routes import add_route, make_surface
 from api.schemas import (
     USERS_CLASS_QUERY,
@@ -109,7 +110,8 @@ class UsersClass:
         try:
             # All of the server's users come from its address: each of them is slowed down by itself.
             caller = self._core.authenticator.password(user_name, password, admin.client, is_vouched=True)
-        except errors.NotAuthenticatedError:
+        except errors.NotAuthenticatedError as error:
+            note_reason(error)
             return json_answer(401, {"detail": "Invalid username or password."})
         return self._with_key(200, caller)
 
@@ -119,7 +121,7 @@ class UsersClass:
         if not B64TOKEN.fullmatch(token):
             raise NoApiKeyError
         try:
-            caller = self._core.authenticator.bearer(Secret(token), self._proxies.client(request.environ))
+            caller = recognised(self._core.authenticator.bearer(Secret(token), self._proxies.client(request.environ)))
         except errors.NotAuthenticatedError:
             raise NoApiKeyError from None
         if caller.user.user_group != "admin":

@@ -13,10 +13,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
+from api.exchanges import KEY as EXCHANGE
+from api.metrics import WEBSOCKETS_OPEN
 from api.problems import RefusedError
 from api.wires import Pace, WebSocketLimits, Wire
 from api.wsgi_bridge import Scope, WsgiApplication, build_environ
 from models.clients import Client
+from models.meter import UNMETERED, Meter
 
 # Status codes of RFC 6455, section 7.4.1.
 _GOING_AWAY = 1001
@@ -58,10 +61,11 @@ class Service(WsgiApplication, Protocol):
 class WebSockets:
     """The open connections of one process."""
 
-    def __init__(self, conversations: Conversations | None, run: RunInThread) -> None:
+    def __init__(self, conversations: Conversations | None, run: RunInThread, meter: Meter = UNMETERED) -> None:
         self._conversations = conversations
         self._run = run
         self._telling = asyncio.Lock()
+        self._meter = meter
         self._open: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
         self._is_stopping = False
@@ -78,7 +82,9 @@ class WebSockets:
             raise RefusedError(404, "No WebSocket is here.")
         limits = self._conversations.limits
         http_scope = {**scope, "method": "GET", "scheme": _SCHEMES.get(scope["scheme"], scope["scheme"])}
-        conversation = self._conversations.begin(build_environ(http_scope, None))
+        environ = build_environ(http_scope, None)
+        environ[EXCHANGE] = scope.get(EXCHANGE)
+        conversation = self._conversations.begin(environ)
         address = conversation.client.address
         if self._is_stopping or len(self._open) >= limits.in_all:
             raise _full("Too many WebSockets are open here.")
@@ -87,6 +93,7 @@ class WebSockets:
         connection = Connection(conversation, limits, wire, run=self._run, telling=self._telling)
         self._open.add(connection)
         self._of_address[address] += 1
+        self._meter.move(WEBSOCKETS_OPEN, 1)
         try:
             await wire.accept(limits)
         except BaseException:
@@ -107,6 +114,7 @@ class WebSockets:
 
     def _forget(self, connection: "Connection") -> None:
         self._open.discard(connection)
+        self._meter.move(WEBSOCKETS_OPEN, -1)
         address = connection.address
         self._of_address[address] -= 1
         if not self._of_address[address]:
@@ -221,4 +229,4 @@ def _bytes_of(frame: str | bytes) -> int:
 
 
 def _full(detail: str) -> RefusedError:
-    return RefusedError(503, detail, (b"retry-after", b"1"))
+    return RefusedError(503, detail, (b"retry-after", b"1"), reason="no_websocket")

@@ -1,17 +1,19 @@
 """Surface 2: the users API over one WebSocket at ``/users/``. Each action's docstring is its documentation."""
 
-import json
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.browsers import BrowserRules
-from api.json_body import parse_object
+from api.exchanges import KEY as EXCHANGE
+from api.exchanges import Exchange, RunningFor
+from api.frames import InvalidDataError, Members, encoded, parsed, texts, told
 from api.jwt_auth import caller_by
+from api.metrics import REFUSALS as REFUSED
+from api.metrics import WEBSOCKET_MESSAGES
 from api.problems import RefusedError
 from api.proxies import TrustedProxies
-from api.refusals import REFUSALS, ForeignOriginError, MissingParametersError
+from api.refusals import REFUSALS, ForeignOriginError, reason_of
 from api.schemas import iso_time
 from api.wires import WebSocketLimits
 from models import errors
@@ -19,48 +21,53 @@ from models.accounts import UserId
 from models.clients import Client
 from models.core import Core
 from models.credentials import Caller
+from models.meter import UNMETERED, Meter
 from models.secret import Secret
 from models.user import User
 
 PATHS = ("/users", "/users/")
-_FIELDS = {"user_name": "username"}  # whose names here are not the core's
 # Anything else that is raised is a defect.
 _REFUSED: tuple[type[errors.DoormanError], ...] = (*REFUSALS, errors.EmailInUseError)
-_REQUIRED = "It is required."
-_NO_STRING = "It must be a string."
-
-Members = dict[str, Any]
 
 logger = logging.getLogger(__name__)
-
-
-class InvalidDataError(errors.DoormanError):
-    """The frame is not one JSON object, or a part of it is not of the type that it has to be."""
 
 
 class UserConversations:
     """Begins the conversations of the surface."""
 
-    def __init__(self, core: Core, proxies: TrustedProxies, browsers: BrowserRules, limits: WebSocketLimits) -> None:
+    def __init__(
+        self,
+        core: Core,
+        proxies: TrustedProxies,
+        browsers: BrowserRules,
+        limits: WebSocketLimits,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self.limits = limits
+        self._meter = meter
         self._core = core
         self._proxies = proxies
         self._browsers = browsers
 
     def begin(self, environ: dict[str, Any]) -> "UserConversation":
         """Begin one for a handshake. Raises ``RefusedError``: 404 elsewhere, 403 for a foreign page."""
+        exchange = environ.get(EXCHANGE) or Exchange()
+        exchange.read(environ, self._proxies)
         # As it was sent: an encoded slash is none.
         if environ["RAW_URI"].partition("?")[0].removeprefix(environ["SCRIPT_NAME"]) not in PATHS:
             raise RefusedError(404, "No WebSocket is here.")
         if not self._browsers.welcome(environ):
-            refusal = REFUSALS[ForeignOriginError](ForeignOriginError())
-            raise RefusedError(refusal.status, refusal.detail)
+            foreign = ForeignOriginError()
+            refusal = REFUSALS[ForeignOriginError](foreign)
+            raise RefusedError(refusal.status, refusal.detail, reason=reason_of(foreign))
         # Of the environ, no more is kept than is needed: it would stay for as long as the connection does.
         return UserConversation(
             self._core,
             self._proxies.client(environ),
             Secret(environ.get("HTTP_AUTHORIZATION", "")),
             environ.get("HTTP_USER_AGENT", ""),
+            exchange=exchange.follow_up(),
+            meter=self._meter,
         )
 
 
@@ -71,8 +78,19 @@ class UserConversation:
     its token was revoked since, which makes the connection anonymous; else by the handshake's ``Authorization``.
     """
 
-    def __init__(self, core: Core, client: Client, authorization: Secret, user_agent: str) -> None:
+    def __init__(
+        self,
+        core: Core,
+        client: Client,
+        authorization: Secret,
+        user_agent: str,
+        *,
+        exchange: Exchange | None = None,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self.client = client
+        self._exchange = exchange or Exchange()
+        self._meter = meter
         self._core = core
         self._authorization = authorization
         self._user_agent = user_agent
@@ -88,43 +106,55 @@ class UserConversation:
 
     def answer(self, frame: str | bytes) -> str:
         """Carry out the action of a frame, and return the frame that answers it."""
-        return self._enveloped(frame, self._carry_out)
+        with RunningFor(self._exchange):
+            return self._enveloped(frame, self._carry_out)
 
     def busy(self, frame: str | bytes, retry_after: int) -> str:
         """Return the answer to a frame that is not looked at, since no thread is free for it."""
         return self._enveloped(
-            frame, lambda action, _: _told(action, errors.UnavailableError("no thread is free", retry_after))
+            frame, lambda action, _: self._told(action, errors.UnavailableError("no thread is free", retry_after))
         )
 
     def _enveloped(self, frame: str | bytes, handle: Callable[[str, Any], Members]) -> str:
         try:
-            request = _parsed(frame)
+            request = parsed(frame)
         except InvalidDataError:
-            return _encoded({"error": "Invalid data."})
+            return encoded(self._refused("other", {"error": "Invalid data."}))
         echo = {"id": request["id"]} if "id" in request else {}
         action = request.get("action")
         if "action" not in request:
-            answer: Members = {"error": "No action provided."}
+            answer = self._refused("other", {"error": "No action provided."})
         elif not isinstance(action, str):
-            answer = {"error": "Invalid action type."}
+            answer = self._refused("other", {"error": "Invalid action type."})
         elif action not in self._actions:
-            answer = {"action": action, "error": "Unknown action."}
+            answer = self._refused("other", {"action": action, "error": "Unknown action."})
         else:
             answer = handle(action, request.get("data"))
-        return _encoded(answer | echo)
+        return encoded(answer | echo)
 
     def _carry_out(self, action: str, data: Any) -> Members:
         if data is not None and not isinstance(data, dict):
-            return {"action": action, "error": "Invalid data."}
+            return self._refused(action, {"action": action, "error": "Invalid data."})
         try:
             answer = self._actions[action](data or {})
         except _REFUSED as error:
-            return _told(action, error)
+            return self._told(action, error)
         except Exception:
             # The data is left out: it carries credentials.
             logger.exception("The action %s failed", action)
-            return {"action": action, "error": "Something went wrong here; it was logged."}
+            answer = {"action": action, "error": "Something went wrong here; it was logged."}
+            return self._refused(action, answer, "crash")
+        self._meter.count(WEBSOCKET_MESSAGES, action, "done")
         return {"action": "pong"} if answer is None else {"action": action, "data": answer}
+
+    def _told(self, action: str, error: errors.DoormanError) -> Members:
+        return self._refused(action, told(action, error), reason_of(error))
+
+    def _refused(self, action: str, answer: Members, reason: str = "invalid_frame") -> Members:
+        """Count a message that is answered with an error, and return the answer."""
+        self._meter.count(WEBSOCKET_MESSAGES, action, reason)
+        self._meter.count(REFUSED, reason)
+        return answer
 
     # The actions.
 
@@ -134,13 +164,13 @@ class UserConversation:
     def new(self, data: Members) -> Members:
         """Register ``username`` with ``email`` and ``password``; the connection does not become this user's."""
         self._core.registrations.require_open()
-        user_name, email, password = _texts(data, "username", "email", "password")
+        user_name, email, password = texts(data, "username", "email", "password")
         caller = self._core.registrations.register(self.client, user_name, Secret(password), email=email)
         return {"user_id": caller.user.id, "username": caller.user.user_name, "email": caller.user.email}
 
     def log_in(self, data: Members) -> Members:
         """Log in with ``username`` and ``password``: the answer has a token, and the connection is this user's."""
-        user_name, password = _texts(data, "username", "password")
+        user_name, password = texts(data, "username", "password")
         caller = self._core.authenticator.password(user_name, Secret(password), self.client)
         self._token = self._core.tokens.issue(caller, self._user_agent)
         return {"token": self._token.reveal()}
@@ -182,15 +212,15 @@ class UserConversation:
 
     def _named(self, data: Members) -> User:
         if "user_id" in data:
-            (user_id,) = _texts(data, "user_id")
+            (user_id,) = texts(data, "user_id")
             return self._core.accounts.get(UserId(user_id))
-        (user_name,) = _texts(data, "username")
+        (user_name,) = texts(data, "username")
         return self._core.accounts.get(user_name)
 
     def _caller(self, data: Members) -> Caller:
         """Return who asks. Raises ``NotAuthenticatedError``, ``TooManyAttemptsError``, ``UnavailableError``."""
         if "token" in data:
-            return self._core.tokens.resume(Secret(*_texts(data, "token")), self.client)
+            return self._core.tokens.resume(Secret(*texts(data, "token")), self.client)
         if self._token is not None:
             return self._core.tokens.resume(self._token, self.client)
         return caller_by(self._core, self._authorization, self.client)
@@ -202,49 +232,3 @@ class UserConversation:
         except errors.NotAuthenticatedError:
             return False
         return own.user.id != caller.user.id
-
-
-def _parsed(frame: str | bytes) -> Members:
-    if isinstance(frame, bytes) or not frame.strip():
-        raise InvalidDataError
-    try:
-        request = parse_object(frame.encode())
-    except (MissingParametersError, UnicodeEncodeError) as error:
-        raise InvalidDataError from error
-    request_id = request.get("id", "")
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int | float):
-        raise InvalidDataError
-    if isinstance(request_id, float) and not math.isfinite(request_id):  # 1e999 is JSON, and infinite to Python
-        raise InvalidDataError
-    return request
-
-
-def _encoded(answer: Members) -> str:
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-
-
-def _texts(data: Members, *names: str) -> list[str]:
-    """Return the texts of these names. Raises ``InvalidParametersError`` that names all that are missing."""
-    broken = {
-        name: [_NO_STRING if name in data else _REQUIRED] for name in names if not isinstance(data.get(name), str)
-    }
-    if broken:
-        raise errors.InvalidParametersError(broken)
-    return [data[name] for name in names]
-
-
-def _told(action: str, error: errors.DoormanError) -> Members:
-    """Return the answer to an action that the core refused."""
-    match error:
-        case errors.UserExistsError():
-            return {"action": action, "error": "user_exists"}
-        case errors.EmailInUseError():
-            return {"action": action, "error": "email_exists"}
-        case errors.InvalidParametersError():
-            fields = {_FIELDS.get(name, name): rules for name, rules in error.fields.items()}
-            return {"action": action, "error": "invalid_data", "data": fields}
-    refusal = REFUSALS[type(error)](error)
-    answer: Members = {"action": action, "error": refusal.detail}
-    if "Retry-After" in refusal.headers:
-        answer["retry_after"] = int(refusal.headers["Retry-After"])
-    return answer

@@ -12,6 +12,9 @@ from types import TracebackType
 from typing import Any, NoReturn, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from api.exchanges import KEY as EXCHANGE
+from api.log_lines import fields
+
 Scope: TypeAlias = MutableMapping[str, Any]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -183,8 +186,15 @@ def log_failure(what: str, scope: Scope, error: BaseException) -> None:
         frames.append(f"{code.co_filename}:{traceback.tb_lineno} {code.co_qualname}")
         traceback = traceback.tb_next
     where = " > ".join(frames)
+    exchange = scope.get(EXCHANGE)
     logger.error(
-        "%s: %s %s: %s at %s", what, scope.get("method", "GET"), raw_path(scope), type(error).__qualname__, where
+        "%s: %s %s: %s at %s",
+        what,
+        scope.get("method", "GET"),
+        raw_path(scope),
+        type(error).__qualname__,
+        where,
+        extra=fields(**(exchange.fields() if exchange else {})),
     )
 
 

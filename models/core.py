@@ -14,6 +14,7 @@ from models.id_tokens import IdTokens
 from models.listing import Listing
 from models.login_limiter import LoginLimiter
 from models.lookups import Lookups
+from models.meter import UNMETERED, Meter
 from models.oauth_logins import OAuthLogins
 from models.oauth_states import OAuthStates
 from models.password_checks import PasswordChecks
@@ -87,6 +88,7 @@ def build_core(
     registration: RegistrationPolicy = OPEN,
     lifetimes: Lifetimes = LIFETIMES,
     issuer: str = ISSUER,
+    meter: Meter = UNMETERED,
     clock: Callable[[], datetime] = utc_now,
 ) -> Core:
     """Put the core together over a prepared store, which is not touched yet.
@@ -96,11 +98,11 @@ def build_core(
     gate = gate or HashingGate(1)
     lookups = Lookups(store)
     uses = Uses(store, clock)
-    sessions = Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses)
+    sessions = Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses, meter=meter)
     signing_keys = SigningKeys(store.records, keys, clock=clock, lifetime=lifetimes.token)
     limiter = LoginLimiter(store, keys, clock)
     passwords = PasswordChecks(store, hasher, gate, limiter)
-    authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock)
+    authenticator = Authenticator(store, lookups, passwords, limiter=limiter, keys=keys, clock=clock, meter=meter)
     rules = AccountRules(policy, hasher, gate, keys)
     accounts = Accounts(store, lookups, rules, authenticator=authenticator, limiter=limiter, clock=clock)
     id_tokens = IdTokens(store.records, clock)

@@ -18,6 +18,7 @@ from models.errors import (
 )
 from models.login_limiter import LoginLimiter
 from models.lookups import NOTHING, Foreseen, Lookups
+from models.meter import CREDENTIALS, UNMETERED, Meter
 from models.password_checks import Attempt, PasswordChecks
 from models.remembered import RememberedCredentials
 from models.secret import Secret
@@ -68,7 +69,9 @@ class Authenticator:
         limiter: LoginLimiter,
         keys: KeyRing,
         clock: Callable[[], datetime],
+        meter: Meter = UNMETERED,
     ) -> None:
+        self._meter = meter
         self._store = store
         self._lookups = lookups
         self._passwords = passwords
@@ -84,9 +87,9 @@ class Authenticator:
         user = self._user_named(user_name, foreseen)
         if verified is not None and user and not user.disabled:
             if verified == user.password_hash:
-                return Caller(user, client)
+                return self._known(Caller(user, client))
             if _shared_digest(user, (verified,)):
-                return self._by_token(user, secret, client)
+                return self._known(self._by_token(user, secret, client))
         about_to_wait()
         failures = self._admit_anew(attempt)
         if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(secret))):
@@ -113,7 +116,7 @@ class Authenticator:
         user = self._user_named(user_name)
         if verified is not None and user and not user.disabled and group in (None, user.user_group):
             if verified == user.password_hash:
-                return Caller(user, client)
+                return self._known(Caller(user, client))
             if _shared_digest(user, (verified,)):  # which goes on being remembered for ``basic``
                 return self._by_password(attempt, user, self._admit(attempt))
         return self._by_password(attempt, user, self._admit_anew(attempt), group)
@@ -139,7 +142,14 @@ class Authenticator:
         return self._admit(attempt)
 
     def _admit(self, attempt: Attempt) -> int:
-        return self._limiter.admit(attempt.client, attempt.user_name, is_vouched=attempt.is_vouched)
+        failures = self._limiter.admit(attempt.client, attempt.user_name, is_vouched=attempt.is_vouched)
+        self._meter.count(CREDENTIALS, "no")
+        return failures
+
+    def _known(self, caller: Caller) -> Caller:
+        """Count a caller whose credential was remembered."""
+        self._meter.count(CREDENTIALS, "yes")
+        return caller
 
     def _by_password(
         self, attempt: Attempt, user: User | None, failures: int, group: UserGroup | None = None
@@ -179,14 +189,17 @@ class Authenticator:
     def bearer(self, token: Secret, client: Client, foreseen: Foreseen = NOTHING) -> Caller:
         """Check an API token: one look-up for the secret keys in service, however many users there are."""
         credential = self._remembered.name_of(None, token)
-        if self._remembered.stored_value(credential, client.address) is None:
+        is_known = self._remembered.stored_value(credential, client.address) is not None
+        if not is_known:
             self._limiter.refuse_known(client, credential=credential)
             self._limiter.admit(client)
+            self._meter.count(CREDENTIALS, "no")
         for digest in self._keys.token_digests(token):
             user = self._readable(partial(self._lookups.by_token, digest, foreseen))
             if user and not user.disabled:
                 self._remembered.remember(credential, client.address, digest)
-                return self._by_token(user, token, client)
+                caller = self._by_token(user, token, client)
+                return self._known(caller) if is_known else caller
         about_to_wait()
         self._remembered.forget(credential, client.address)
         self._limiter.failed(client, credential=credential)

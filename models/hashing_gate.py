@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -9,6 +10,15 @@ from threading import Lock
 
 from models.errors import UnavailableError
 from models.fair_queue import FairQueue, Waiter
+from models.meter import (
+    HASHING_REFUSED,
+    HASHING_RUNNING,
+    HASHING_TIME,
+    HASHING_WAIT,
+    HASHING_WAITING,
+    UNMETERED,
+    Meter,
+)
 from models.waiting import about_to_wait
 
 # Logins wait in lanes by network, for so long that a good one is not lost, and so few that the wait stays short.
@@ -26,10 +36,11 @@ class HashingGate:
     waiting and the hashing: the server may let another thread run requests meanwhile.
     """
 
-    def __init__(self, slots: int, giving_way: GivingWay = nullcontext) -> None:
+    def __init__(self, slots: int, giving_way: GivingWay = nullcontext, meter: Meter = UNMETERED) -> None:
         self._lock = Lock()
         self._free = slots
         self.giving_way = giving_way
+        self._meter = meter
         self._logins = FairQueue(LOGINS_WAITING)
         self._changes = FairQueue(CHANGES_WAITING)
         self._next, self._after = self._logins, self._changes
@@ -39,28 +50,41 @@ class HashingGate:
 
         Of one network, who has fewer ``failures`` goes first. They order, and never refuse.
         """
-        return self._turn(self._logins, network, failures, LOGIN_PATIENCE)
+        return self._turn("logins", self._logins, network, failures, LOGIN_PATIENCE)
 
     def change(self, user_id: str) -> AbstractContextManager[None]:
         """Hold a turn to hash what a known user gave. Raises ``UnavailableError`` when it is waited for in vain."""
-        return self._turn(self._changes, user_id, 0, CHANGE_PATIENCE)
+        return self._turn("changes", self._changes, user_id, 0, CHANGE_PATIENCE)
 
     @contextmanager
-    def _turn(self, queue: FairQueue, lane: str, rank: int, patience: float) -> Iterator[None]:
+    def _turn(self, name: str, queue: FairQueue, lane: str, rank: int, patience: float) -> Iterator[None]:
         about_to_wait()
-        waiter = self._enter(queue, lane, rank)
+        came = time.perf_counter()
+        waiter = self._enter(name, queue, lane, rank)
         has_slot = waiter is None
         try:
             with self.giving_way():
                 if waiter is not None:
-                    self._await_turn(queue, waiter, patience)
+                    self._await_turn(name, queue, waiter, patience)
                     has_slot = True
-                yield
+                with self._measured(name, came):
+                    yield
         finally:
             if has_slot:
                 self._give_back()
 
-    def _enter(self, queue: FairQueue, lane: str, rank: int) -> Waiter | None:
+    @contextmanager
+    def _measured(self, name: str, came: float) -> Iterator[None]:
+        began = time.perf_counter()
+        self._meter.observe(HASHING_WAIT, began - came, name)
+        self._meter.move(HASHING_RUNNING, 1)
+        try:
+            yield
+        finally:
+            self._meter.move(HASHING_RUNNING, -1)
+            self._meter.observe(HASHING_TIME, time.perf_counter() - began, name)
+
+    def _enter(self, name: str, queue: FairQueue, lane: str, rank: int) -> Waiter | None:
         """Take a slot, or else queue up for one."""
         with self._lock:
             if self._free:
@@ -69,17 +93,25 @@ class HashingGate:
                 return None
             waiter = queue.add(lane, rank)
         if waiter is None:
+            self._meter.count(HASHING_REFUSED, name, "full")
             raise UnavailableError("too many wait for a password to be hashed")
         return waiter
 
-    def _await_turn(self, queue: FairQueue, waiter: Waiter, patience: float) -> None:
-        if not waiter.called.wait(patience):
+    def _await_turn(self, name: str, queue: FairQueue, waiter: Waiter, patience: float) -> None:
+        self._meter.move(HASHING_WAITING, 1, name)
+        try:
+            is_late = not waiter.called.wait(patience)
+        finally:
+            self._meter.move(HASHING_WAITING, -1, name)
+        if is_late:
             with self._lock:
                 gone = queue.remove(waiter)
             if gone:
+                self._meter.count(HASHING_REFUSED, name, "late")
                 raise UnavailableError("a password waited too long to be hashed")
             waiter.called.wait()  # its turn came meanwhile
         if waiter.displaced:
+            self._meter.count(HASHING_REFUSED, name, "displaced")
             raise UnavailableError("too many of one network wait for a password to be hashed")
 
     def _give_back(self) -> None:

@@ -18,6 +18,7 @@ class Action(Enum):
     UPDATE = "update"
     REFRESH = "refresh"
     DELETE = "delete"
+    STATUS = "status"  # of the service
     SESSIONS = "sessions"  # to see them, and to end them
 
 

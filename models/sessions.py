@@ -11,6 +11,7 @@ from models.clients import Client
 from models.credentials import Caller
 from models.errors import NotAuthenticatedError, SessionNotFoundError
 from models.lookups import Lookups
+from models.meter import SESSIONS_BEGUN, SESSIONS_ENDED, SESSIONS_PRESENTED, UNMETERED, Meter
 from models.records import Record, Use
 from models.secret import Secret
 from models.secret_key import KeyRing
@@ -98,7 +99,9 @@ class Sessions:
         clock: Callable[[], datetime],
         lifetimes: Lifetimes,
         uses: Uses,
+        meter: Meter = UNMETERED,
     ) -> None:
+        self._meter = meter
         self._records = store.records
         self._lookups = lookups
         self._keys = keys
@@ -123,6 +126,7 @@ class Sessions:
             },
         )
         self._records.put(record, now=now, most=MOST_SESSIONS)
+        self._meter.count(SESSIONS_BEGUN, kind.name)
         return secret, self._session(record)
 
     def resume(self, kind: SessionKind, presented: Secret, client: Client) -> Caller:
@@ -130,13 +134,15 @@ class Sessions:
         record = self._find(kind, presented)
         user = self._lookups.by_id(record.user_id) if record and record.user_id else None
         if record is None or user is None or user.disabled or user.epoch != record.epoch:
+            self._meter.count(SESSIONS_PRESENTED, kind.name, "refused")
             raise NotAuthenticatedError
+        self._meter.count(SESSIONS_PRESENTED, kind.name, "accepted")
         self._note_use(record)
         return Caller(user, client, session=(record.kind, record.id))
 
     def end(self, caller: Caller) -> bool:
         """End the session that the caller came by; return whether it had not ended yet."""
-        return caller.session is not None and self._records.delete(*caller.session)
+        return caller.session is not None and self._delete(*caller.session)
 
     @staticmethod
     def shown_id(caller: Caller) -> str | None:
@@ -154,19 +160,26 @@ class Sessions:
     def revoke(self, user: User, session_id: str) -> None:
         """End one of the user's sessions. Raises ``SessionNotFoundError``."""
         record = self._named(user, session_id)
-        if not self._records.delete(record.kind, record.id):
+        if not self._delete(record.kind, record.id):
             raise SessionNotFoundError
 
     def revoke_all(self, user: User, but: str | None = None) -> int:
         """End the user's sessions, all or all ``but`` one; return how many. Raises ``SessionNotFoundError``."""
         if but is None:
-            ended = len(self._in_force(user))
+            in_force = self._in_force(user)
             for kind in KINDS:
                 self._records.delete_of(user.id, kind.name)
-            return ended
+            for record in in_force:
+                self._meter.count(SESSIONS_ENDED, record.kind)
+            return len(in_force)
         self._named(user, but)
         others = [record for record in self._in_force(user) if _shown_id(record) != but]
-        return sum(self._records.delete(record.kind, record.id) for record in others)
+        return sum(self._delete(record.kind, record.id) for record in others)
+
+    def _delete(self, kind: str, record_id: str) -> bool:
+        is_gone = self._records.delete(kind, record_id)
+        self._meter.count(SESSIONS_ENDED, kind, by=is_gone)
+        return is_gone
 
     def _find(self, kind: SessionKind, presented: Secret) -> Record | None:
         if not kind.has_form(presented):

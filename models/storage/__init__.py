@@ -63,6 +63,9 @@ class Counters(Protocol):
 
 
 class Store(Protocol):
+    kind: str  # what to call it
+    schema_version: int | None  # of what it keeps; None: its documents have no version
+
     @property
     def records(self) -> Records: ...
 

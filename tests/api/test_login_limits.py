@@ -130,6 +130,8 @@ def test_a_429_does_not_tell_who_exists(api: Api) -> None:
     assert [log_in(api, (name, WRONG)) for name in names] == [401] * len(names)
     answers = [api.get("", (name, PASSWORD), **at(HERE)) for name in names]
     assert {seconds_to_wait(answer) for answer in answers} == {1}
+    for answer in answers:
+        del answer.headers["X-Request-ID"]
     assert len({(answer.data, str(answer.headers)) for answer in answers}) == 1
 
 

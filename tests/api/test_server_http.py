@@ -89,14 +89,14 @@ CHUNKED = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r
 )
 def test_a_malformed_body_is_a_400(service: Running, request_bytes: bytes) -> None:
     """A body that cannot be decoded, or that the client ends halfway, is answered with 400, and logged as that."""
-    logged = service.log.count("DEBUG api.server POST /length 400 ")
+    logged = service.log.count("INFO api.access_log POST /length 400 ")
     with service.connect() as client:
         client.sendall(request_bytes)
         # The server may have answered and left already, with bytes of this unread.
         with suppress(OSError):
             client.shutdown(socket.SHUT_WR)
         assert_problem(read_to_end(client), 400)
-    until(lambda: service.log.count("DEBUG api.server POST /length 400 ") == logged + 1, "the log line")
+    until(lambda: service.log.count("INFO api.access_log POST /length 400 ") == logged + 1, "the log line")
 
 
 @pytest.mark.parametrize("method", [b"get", b"Get", b"delete"])

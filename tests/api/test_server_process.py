@@ -104,7 +104,7 @@ def test_query_strings_are_never_logged(tmp_path: Path) -> None:
     """At the level DEBUG a request logs its method, path, status and time, and no query, header or body."""
     with running(tmp_path) as service:
         httpx.post(f"{service.url}/length?secret-query", content=b"secret-body", headers={"x-a": "secret-header"})
-        until(lambda: "DEBUG api.server POST /length 200 " in service.log, "the log line")
+        until(lambda: "INFO api.access_log POST /length 200 " in service.log, "the log line")
         assert "secret" not in service.log
 
 

@@ -356,6 +356,7 @@ def test_a_connection_that_is_not_let_go_is_left_alone(
 def test_frames_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Not even at debug level: they carry passwords."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "api.access_log")
 
     async def test() -> None:
         async with serving() as (_, connect):

@@ -24,6 +24,7 @@ from models.secret import Secret
 from tests.api.conftest import Api
 from tests.api.test_errors import EXAMPLES
 from tests.databases import Environment
+from tests.recorder import Recorder
 
 HERE = client_at("203.0.113.1")
 PATIENCE = 20.0
@@ -332,3 +333,27 @@ def test_a_crash_is_logged_without_the_data(
 
 def conversation(app: Doorman) -> UserConversation:
     return UserConversation(app.core, HERE, Secret(""), "")
+
+
+def test_messages_are_counted_by_action_and_outcome(sqlite_api: Api) -> None:
+    """Each once, under the action's name if there is one, with the reason that a refusal has in the metrics."""
+    meter = Recorder()
+    talk = UserConversation(sqlite_api.app.core, HERE, Secret(""), "", meter=meter)
+    for frame in ('{"action": "ping"}', '{"action": "me"}', '{"action": "canary"}', '{"action": 1}', "{}", b"", "x"):
+        talk.answer(frame)
+    talk.answer('{"action": "login", "data": {"username": "canary"}}')
+    talk.answer('{"action": "login", "data": 1}')
+    talk.answer('{"action": "login", "data": {"username": "nobody", "password": "canary"}}')
+    talk.busy('{"action": "ping"}', 1)
+    counted = {name[1:]: count for name, count in meter.counts.items() if name[0] == "doorman_websocket_messages_total"}
+    assert counted == {
+        ("ping", "done"): 1,
+        ("ping", "unavailable"): 1,
+        ("me", "not_authenticated"): 1,
+        ("other", "invalid_frame"): 5,
+        ("login", "invalid_parameters"): 1,
+        ("login", "invalid_frame"): 1,
+        ("login", "not_authenticated"): 1,
+    }
+    refused = {name[1]: count for name, count in meter.counts.items() if name[0] == "doorman_refusals_total"}
+    assert refused == {"unavailable": 1, "not_authenticated": 2, "invalid_frame": 6, "invalid_parameters": 1}

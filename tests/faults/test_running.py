@@ -211,7 +211,7 @@ def use_sessions(doorman: Doorman, body: dict[str, str]) -> list[str]:
 
 
 def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, tmp_path: Path) -> None:
-    """After a session at debug level, errors included, neither the log nor the database's dump holds a raw secret."""
+    """After a session at debug level, errors included, neither log, metrics nor database's dump holds a raw secret."""
     secrets = {
         "password": "canary-password-1",
         "token": "canary-token-0123456789",
@@ -220,8 +220,11 @@ def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, t
         "taken": "canary-taken",
         "query": "canary-query",
         "name": "canary-typed-as-a-name",
+        "request id": "canary-request-id",
     }
-    doorman = serve(environment | {"LOG_LEVEL": "debug"})
+    metrics = free_port()
+    log_format = "json" if environment["DATABASE_URL"].startswith("sqlite") else "text"  # each of them once
+    doorman = serve(environment | {"LOG_LEVEL": "debug", "LOG_FORMAT": log_format, "METRICS_PORT": str(metrics)})
     alice = ("alice", secrets["password"])
     doorman.call("POST", "/alice", json={"password": secrets["password"], "token": secrets["token"]})
     doorman.call("GET", f"/alice?token={secrets['query']}", alice)
@@ -229,7 +232,7 @@ def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, t
     doorman.call("POST", "/bob", json={"password": "a fine password", "token": secrets["token"]})
     doorman.call("POST", "/bob", json={"password": secrets["taken"], "token": "short"})
     doorman.call("GET", "/alice", ("alice", secrets["refused"]))
-    doorman.call("GET", "/alice", (secrets["name"], "x"))
+    doorman.call("GET", "/alice", (secrets["name"], "x"), headers={"X-Request-ID": secrets["request id"]})
     doorman.call("PUT", "/alice/update", json={"password": secrets["new"]}, auth=alice)
     doorman.call("PUT", "/alice/update", content=b'{"password": "' + secrets["refused"].encode(), auth=ADMIN)
     refreshed = doorman.call("POST", "/alice/refresh").json()["token"]
@@ -237,9 +240,12 @@ def test_no_secret_is_stored_or_logged(environment: Environment, serve: Serve, t
     assert doorman.call("GET", "/alice", ("alice", secrets["new"])).status_code == 200
     assert "/api/v2/users/alice" in doorman.log, "the log is not at debug level"
     sessions = use_sessions(doorman, {"username": "alice", "password": secrets["new"]})
+    figures = httpx.get(f"http://127.0.0.1:{metrics}/metrics").content
+    assert b"doorman_sessions_begun_total" in figures
     doorman.stop()
 
-    written = doorman.log.encode() + dump(environment, tmp_path)
+    assert doorman.log.startswith("{") == (log_format == "json")
+    written = doorman.log.encode() + figures + dump(environment, tmp_path)
     assert b"alice" in written
     for raw in [*secrets.values(), *sessions, refreshed, ADMIN[1], ADMIN_TOKEN, SECRET_KEY]:
         for form in (raw.encode(), b64encode(raw.encode()).rstrip(b"=")):

@@ -8,6 +8,7 @@ from typing import Any
 from models.errors import UnavailableError
 from models.fair_queue import FairQueue, Waiter
 from models.hashing_gate import CHANGES_WAITING, LOGINS_WAITING, HashingGate
+from tests.recorder import Recorder
 
 PATIENCE = 30  # seconds for what must happen
 
@@ -102,7 +103,8 @@ class Gate:
         self._lock = Lock()
         self.given_way = 0
         self.slots = slots
-        self.gate = HashingGate(slots, self._giving_way)
+        self.meter = Recorder()
+        self.gate = HashingGate(slots, self._giving_way, self.meter)
         self.gate._logins = self.gate._next = ObservedQueue(logins)
         self.gate._changes = self.gate._after = ObservedQueue(changes)
         self.requests: list[Request] = []
@@ -148,3 +150,4 @@ class Gate:
         assert self.gate._free == self.slots
         assert len(self.gate._logins) == len(self.gate._changes) == 0
         assert self.given_way == 0
+        assert not any(self.meter.gauges.values())

@@ -77,6 +77,22 @@ def test_the_flood_of_logins_takes_no_place_of_changes() -> None:
     gate.assert_idle()
 
 
+def test_the_gates_figures() -> None:
+    """Who hashes and who waits is told while it does; every turn is timed, and every refusal has its reason."""
+    gate = Gate(1, logins=2)
+    first, *others = [gate.login("flood") for _ in range(5)]
+    assert gate.meter.gauges["doorman_hashing_running",] == 1
+    assert gate.meter.gauges["doorman_hashing_waiting", "logins"] == 2
+    assert gate.meter.counts["doorman_hashing_refused_total", "logins", "full"] == 2
+    gate.login("somebody else")
+    assert others[1].ended.wait(PATIENCE)
+    assert gate.meter.counts["doorman_hashing_refused_total", "logins", "displaced"] == 1
+    assert gate.finish_in_order()[0] is first
+    gate.assert_idle()
+    for name in ("doorman_hashing_wait_seconds", "doorman_hashing_seconds"):
+        assert gate.meter.times == {**gate.meter.times, (name, "logins"): 3}
+
+
 def test_who_has_fewer_failures_goes_first() -> None:
     """Of one network the failures order those who wait."""
     gate = Gate(1)
@@ -94,6 +110,7 @@ def test_who_waits_in_vain_is_refused_and_gone() -> None:
     assert late.ended.wait(PATIENCE)
     assert late.error is not None
     assert late.error.retry_after >= 1
+    assert gate.meter.counts["doorman_hashing_refused_total", "logins", "late"] == 1
     first.finish()
     patient.finish()
     gate.assert_idle()

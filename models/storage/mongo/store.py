@@ -55,6 +55,9 @@ class MongoStore:
     Nothing connects before the first call. ``transact`` runs a transaction; ``renew`` makes a forked child's client.
     """
 
+    kind = "mongodb"
+    schema_version: int | None = None
+
     def __init__(
         self,
         client: Client,

@@ -20,7 +20,7 @@ from models.storage.sqlite.database import Connection, Database, conflict_raises
 from models.storage.sqlite.lookups import FIND_BY_ID, SqliteLookups, asking
 from models.storage.sqlite.meta import SqliteMeta
 from models.storage.sqlite.records import SqliteRecords, delete_some_records
-from models.storage.sqlite.schema import COLUMNS, user_from, user_row
+from models.storage.sqlite.schema import COLUMNS, VERSION, user_from, user_row
 from models.storage.sqlite.steps import STEP
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -39,6 +39,9 @@ class SqliteStore:
 
     ``patience`` is in seconds: how long a call waits for others to write before it raises ``UnavailableError``.
     """
+
+    kind = "sqlite"
+    schema_version: int | None = VERSION
 
     def __init__(self, path: Path, *, patience: float = 3.0) -> None:
         self._database = Database(path, patience=patience)
