@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # its stubs are one more package
 
 from api.serving import STOP_SECONDS
 from tests.unit.deployed import DEPLOY, ROOT, compose, image_port, seconds, settings_of
@@ -27,6 +28,17 @@ def test_meets_the_schema_of_compose_files(tmp_path: Path) -> None:
     wrong = tmp_path / "docker-compose.yml"
     wrong.write_text((ROOT / "docker-compose.yml").read_text().replace("read_only: true", "read_onyl: true", 1))
     assert checked(wrong) == 1
+
+
+def test_overrides_meet_the_schema(tmp_path: Path) -> None:
+    """What docs/operations.md has people put into an override is Compose's too, for services that there are."""
+    overrides = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
+    assert len(overrides) > 1
+    for number, text in enumerate(overrides):
+        path = tmp_path / f"docker-compose.{number}.yml"
+        path.write_text(text)
+        assert checked(path) == 0, text
+        assert set(yaml.safe_load(text)["services"]) <= set(SERVICES)
 
 
 def test_publishes_caddy_alone() -> None:
