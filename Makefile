@@ -119,6 +119,6 @@ write database_url "mongodb://doorman:$$(random)@mongodb:27017/doorman?replicaSe
 write mongodb_root_username root; \
 write mongodb_root_password "$$(random)"; \
 write mongodb_keyfile "$$(random)"; \
-echo 'Next: docker compose up --build --detach --wait'; \
+echo 'Next: echo DOORMAN_HOST=<the name that clients use> > .env && docker compose up --build --detach --wait'; \
 echo 'The first admin is "admin"; its password is in secrets/basic_auth_password.'
 endef

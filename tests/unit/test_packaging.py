@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its stubs are one more package
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
@@ -19,12 +18,6 @@ PYTHON_VERSIONS = ("3.11", "3.12", "3.13")
 @cache
 def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
-
-
-@cache
-def compose() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    return loaded
 
 
 def pins(lock: str) -> dict[str, Requirement]:
@@ -103,61 +96,6 @@ class TestDistribution:
             for path in files:
                 name = path.relative_to(ROOT / top).as_posix()
                 assert path.suffix == ".py" or any(fnmatch(name, pattern) for pattern in data[top]), path
-
-
-class TestCompose:
-    def test_publishes_to_loopback_only(self) -> None:
-        """No port takes connections from another machine, and mongod's takes none from the host either."""
-        for service in compose()["services"].values():
-            for port in service.get("ports", []):
-                assert port.startswith("127.0.0.1:")
-        assert "ports" not in compose()["services"]["mongodb"]
-        assert "network_mode" not in compose()["services"]["mongodb"]
-
-    def test_declares_every_secret(self) -> None:
-        """A secret that a service reads is given to it, and declared; none is declared for nobody."""
-        used = set()
-        for name, service in compose()["services"].items():
-            read = set(re.findall(r"/run/secrets/(\w+)", str(service)))
-            assert read <= set(service["secrets"]), name
-            used |= set(service["secrets"])
-        assert used == set(compose()["secrets"])
-
-    def test_keeps_secrets_out_of_the_environment(self) -> None:
-        """A password, a key or a URL that holds one is given as a file; Doorman is not given the root account."""
-        for service in compose()["services"].values():
-            for name, value in service["environment"].items():
-                if re.search(r"PASSWORD|SECRET|TOKEN|URL", name):
-                    assert name.endswith("_FILE") or not value, name
-        assert not [secret for secret in compose()["services"]["doorman"]["secrets"] if "root" in secret]
-
-    def test_secrets_are_what_make_secrets_writes(self, tmp_path: Path) -> None:
-        """`make secrets` writes each file into a folder closed to others, prints none, and keeps what is there."""
-        command = ["make", "--no-print-directory", "--file", str(ROOT / "Makefile"), "secrets"]
-        output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-        written = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-        declared = {name: Path(secret["file"]) for name, secret in compose()["secrets"].items()}
-        assert set(written) == set(declared) == {path.name for path in declared.values()}
-        assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
-        assert not [name for name, value in written.items() if len(value) > len("root") and value in output]
-        assert len({value for value in written.values() if re.fullmatch("[0-9a-f]{64}", value)}) == len(written) - 2
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == written
-
-    def test_waits_for_the_database(self) -> None:
-        """The API starts when mongod is the primary of its replica set, not when its process is there."""
-        services = compose()["services"]
-        assert services["doorman"]["depends_on"]["mongodb"]["condition"] == "service_healthy"
-        assert "isWritablePrimary" in services["mongodb"]["healthcheck"]["test"][-1]
-
-    @pytest.mark.parametrize("service", ["doorman", "mongodb"])
-    def test_confines_the_services(self, service: str) -> None:
-        """A container that is broken into has no capabilities, no way to gain any, and no disk but its data."""
-        settings = compose()["services"][service]
-        assert settings["cap_drop"] == ["ALL"]
-        assert "no-new-privileges:true" in settings["security_opt"]
-        assert settings["read_only"] is True
-        assert not {"privileged", "cap_add", "pid", "ipc"} & set(settings)
 
 
 class TestImage:
