@@ -30,7 +30,8 @@ class User:
     user_name: str  # as enforced by PRECIS UsernameCasePreserved
     name_key: str  # as mapped by UsernameCaseMapped: what is compared and ordered
     oauth: OAuth
-    password_hash: str | None  # bcrypt; None: this user has no password, and password logins fail
+    # Bcrypt's, or of the kind that the user was imported with; None: there is no password, and password logins fail.
+    password_hash: str | None
     token_hash: str  # bcrypt of the API token, which the v2 contract shows
     token_digests: tuple[str, ...]  # HMAC-SHA256 of the API token, one for each secret key in service
     name: str | None
@@ -59,6 +60,10 @@ class User:
         if has_other_password or is_shut_out:
             changes["epoch"] = self.epoch + 1
         return replace(self, revision=self.revision + 1, updated_at=now, **changes)
+
+    def rehashed(self, password_hash: str) -> Self:
+        """Return this user with another hash of the same password: one revision on, and in the same epoch."""
+        return replace(self, revision=self.revision + 1, password_hash=password_hash)
 
 
 def new_user(name: tuple[str, str], oauth: OAuth, columns: Mapping[str, Any], now: datetime) -> User:
