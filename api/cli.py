@@ -12,6 +12,8 @@ from typing import Protocol
 
 import click
 
+from api.cli_export import export_users
+from api.cli_import import import_users
 from api.logs import configure_logging
 from api.settings import Settings
 from models.account_rules import Changes, new_token
@@ -48,6 +50,10 @@ class _Commands(click.Group):
 @click.version_option(package_name="doorman")
 def main() -> None:
     """Doorman, a self-hosted users service. Its settings come from the environment; the README lists them."""
+
+
+main.add_command(import_users)
+main.add_command(export_users)
 
 
 @main.command(short_help="Serve the API.")

@@ -8,8 +8,10 @@ from models.account_rules import AccountRules
 from models.accounts import Accounts
 from models.credentials import Authenticator
 from models.errors import SetupError
+from models.exports import Exports
 from models.hashing_gate import HashingGate
 from models.id_tokens import IdTokens
+from models.imports import Importer
 from models.listing import Listing
 from models.login_limiter import LoginLimiter
 from models.lookups import Lookups
@@ -47,6 +49,8 @@ class Core:
     oauth_states: OAuthStates
     oauth_logins: OAuthLogins
     uses: Uses
+    importer: Importer
+    exports: Exports
 
     def close(self) -> None:
         """Write what is left to be written, and let go of the store."""
@@ -116,4 +120,6 @@ def build_core(
         OAuthStates(store.records, keys, clock),
         OAuthLogins(accounts, id_tokens, limiter),
         uses,
+        Importer(store, policy, hasher, keys, clock),
+        Exports(store, keys),
     )
