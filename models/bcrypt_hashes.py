@@ -1,7 +1,7 @@
 """bcrypt: making hashes, checking them, and what they cost. The sole importer of the library."""
 
+import os
 import re
-import secrets
 from base64 import b64encode
 
 import bcrypt
@@ -54,5 +54,5 @@ def strict_cost_of(text: str) -> int | None:
 
 def of_nothing(rounds: int) -> str:
     """Make what looks like the hash of a random secret that nobody was told, and costs no time: nothing matches it."""
-    digest = b64encode(secrets.token_bytes(_DIGEST_BYTES)).decode()[:_DIGEST_LENGTH]
+    digest = b64encode(os.urandom(_DIGEST_BYTES)).decode()[:_DIGEST_LENGTH]
     return bcrypt.gensalt(rounds).decode() + digest.translate(_TO_BCRYPT)

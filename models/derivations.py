@@ -1,12 +1,15 @@
 """The functions with which other systems hash passwords, each within bounds on what one check may cost.
 
 What each takes: a password as it was presented, in UTF-8. Whatever a library has to be loaded for is loaded when the
-first such hash is met. Sources: RFC 9106 (Argon2), RFC 7914 (scrypt), RFC 8018 (PBKDF2), Drepper's "Unix crypt using
-SHA-256 and SHA-512", and firebase/scrypt for what Firebase makes of scrypt.
+first such hash is met. Sources: RFC 9106 (Argon2), RFC 7914 (scrypt), RFC 8018 (PBKDF2), and firebase/scrypt for
+what Firebase makes of scrypt. crypt(3)'s stand in ``crypt_hashes``.
 """
 
+import ctypes
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -14,17 +17,18 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from models import bcrypt_hashes
 from models.bcrypt_hashes import LEAST_ROUNDS, MOST_ROUNDS
-from models.errors import BrokenRuleError
+from models.hash_bounds import check_sizes, require
 
 # A check takes a core for no more than about two seconds, and no more memory than this.
 _MOST_MEMORY = 256 << 20  # bytes
 _MOST_ARGON2_PASSES = 2 << 20  # KiB times passes
 _MOST_SCRYPT_WORK = 1 << 30  # bytes that are filled, over all lanes
 _MOST_PBKDF2_ITERATIONS = 5_000_000
-_LEAST_CRYPT_ROUNDS, _MOST_CRYPT_ROUNDS = 1000, 1_000_000  # passlib's default is 656,000
 _SHORTEST_ARGON2_SALT, _MOST_LANES = 8, 64
-_LONGEST_SHA_CRYPT_SALT, _LONGEST_MD5_CRYPT_SALT = 16, 8  # characters
-_LONGEST_SALT, _SHORTEST_DIGEST, _LONGEST_DIGEST = 256, 16, 128  # bytes
+_SHORTEST_KEY, _LONGEST_KEY = 16, 128  # bytes
+_SHA1_BYTES = 20
+
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 PBKDF2_DIGESTS = {name: hashlib.new(name).digest_size for name in ("sha1", "sha224", "sha256", "sha384", "sha512")}
 
@@ -42,15 +46,15 @@ class Argon2:
     length: int
 
     def __post_init__(self) -> None:
-        _check_sizes(self.salt, self.length)
-        _require(len(self.salt) >= _SHORTEST_ARGON2_SALT, f"Its salt must have {_SHORTEST_ARGON2_SALT} bytes or more.")
-        _require(self.version in {0x10, 0x13}, "Its version of Argon2 must be 16 or 19.")
-        _require(1 <= self.lanes <= _MOST_LANES, f"Its parallelism must be 1 to {_MOST_LANES}.")
-        _require(
+        check_sizes(self.salt, self.length)
+        require(len(self.salt) >= _SHORTEST_ARGON2_SALT, f"Its salt must have {_SHORTEST_ARGON2_SALT} bytes or more.")
+        require(self.version in {0x10, 0x13}, "Its version of Argon2 must be 16 or 19.")
+        require(1 <= self.lanes <= _MOST_LANES, f"Its parallelism must be 1 to {_MOST_LANES}.")
+        require(
             8 * self.lanes <= self.memory <= _MOST_MEMORY >> 10,
             f"Its memory must be 8 KiB for each lane to {_MOST_MEMORY >> 10} KiB.",
         )
-        _require(
+        require(
             self.passes >= 1 and self.memory * self.passes <= _MOST_ARGON2_PASSES,
             f"Its memory times its passes may be at most {_MOST_ARGON2_PASSES} KiB.",
         )
@@ -59,6 +63,7 @@ class Argon2:
         # Neither ``verify_secret`` nor cryptography's Argon2id can be kept from starting a thread for each lane.
         from argon2 import low_level  # noqa: PLC0415 - see the module's docstring
 
+        _return_memory_at_once()
         ffi = low_level.ffi
         out, given, salt = ffi.new(f"uint8_t[{self.length}]"), ffi.from_buffer(password), ffi.from_buffer(self.salt)
         nothing = {"secret": ffi.NULL, "secretlen": 0, "ad": ffi.NULL, "adlen": 0}
@@ -96,8 +101,8 @@ class Pbkdf2:
     length: int
 
     def __post_init__(self) -> None:
-        _check_sizes(self.salt, self.length)
-        _require(
+        check_sizes(self.salt, self.length)
+        require(
             self.iterations >= 1 and self.work <= _MOST_PBKDF2_ITERATIONS,
             f"Its iterations must be 1 to {_MOST_PBKDF2_ITERATIONS}, over all blocks of its length.",
         )
@@ -119,16 +124,17 @@ class Scrypt:
     length: int
 
     def __post_init__(self) -> None:
-        _check_sizes(self.salt, self.length)
-        _require(self.n > 1 and self.n & (self.n - 1) == 0, "Its N must be a power of two.")
-        _require(min(self.r, self.p) >= 1, "Its r and p must be 1 or more.")
-        _require(128 * self.n * self.r <= _MOST_MEMORY, f"128 times its N times its r may be at most {_MOST_MEMORY}.")
-        _require(
+        check_sizes(self.salt, self.length)
+        require(self.n > 1 and self.n & (self.n - 1) == 0, "Its N must be a power of two.")
+        require(min(self.r, self.p) >= 1, "Its r and p must be 1 or more.")
+        require(128 * self.n * self.r <= _MOST_MEMORY, f"128 times its N times its r may be at most {_MOST_MEMORY}.")
+        require(
             128 * self.n * self.r * self.p <= _MOST_SCRYPT_WORK,
             f"128 times its N, r and p may be at most {_MOST_SCRYPT_WORK}.",
         )
 
     def __call__(self, password: bytes) -> bytes:
+        _return_memory_at_once()
         room = 128 * self.r * (self.n + self.p + 2) + (1 << 20)
         return hashlib.scrypt(password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=room, dklen=self.length)
 
@@ -141,56 +147,11 @@ class FirebaseScrypt:
     signer_key: bytes
 
     def __post_init__(self) -> None:
-        _require(_SHORTEST_DIGEST <= len(self.signer_key) <= _LONGEST_DIGEST, "Its signer key has a wrong length.")
+        require(_SHORTEST_KEY <= len(self.signer_key) <= _LONGEST_KEY, "Its signer key has a wrong length.")
 
     def __call__(self, password: bytes) -> bytes:
         encryptor = Cipher(AES(self.scrypt(password)[:32]), CTR(bytes(16))).encryptor()
         return encryptor.update(self.signer_key) + encryptor.finalize()
-
-
-@dataclass(frozen=True, slots=True)
-class ShaCrypt:
-    """``$5$`` and ``$6$`` of crypt(3). What it returns is text."""
-
-    is_512: bool
-    rounds: int
-    salt: str
-
-    def __post_init__(self) -> None:
-        _require(
-            len(self.salt) <= _LONGEST_SHA_CRYPT_SALT,
-            f"Its salt may have at most {_LONGEST_SHA_CRYPT_SALT} characters.",
-        )
-        _require(
-            _LEAST_CRYPT_ROUNDS <= self.rounds <= _MOST_CRYPT_ROUNDS,
-            f"Its rounds must be {_LEAST_CRYPT_ROUNDS} to {_MOST_CRYPT_ROUNDS}.",
-        )
-
-    def __call__(self, password: bytes) -> bytes:
-        from passlib.hash import sha256_crypt, sha512_crypt  # noqa: PLC0415 - see the module's docstring
-
-        kind = sha512_crypt if self.is_512 else sha256_crypt
-        return _last_part(kind.using(salt=self.salt, rounds=self.rounds).hash(password))
-
-
-@dataclass(frozen=True, slots=True)
-class Md5Crypt:
-    """``$1$`` of crypt(3), and Apache's ``$apr1$``: a thousand rounds of MD5. What it returns is text."""
-
-    is_apache: bool
-    salt: str
-
-    def __post_init__(self) -> None:
-        _require(
-            len(self.salt) <= _LONGEST_MD5_CRYPT_SALT,
-            f"Its salt may have at most {_LONGEST_MD5_CRYPT_SALT} characters.",
-        )
-
-    def __call__(self, password: bytes) -> bytes:
-        from passlib.hash import apr_md5_crypt, md5_crypt  # noqa: PLC0415 - see the module's docstring
-
-        kind = apr_md5_crypt if self.is_apache else md5_crypt
-        return _last_part(kind.using(salt=self.salt).hash(password))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +161,7 @@ class Sha1:
     salt: bytes
 
     def __post_init__(self) -> None:
-        _check_sizes(self.salt, _SHORTEST_DIGEST)
+        check_sizes(self.salt, _SHA1_BYTES)
 
     def __call__(self, password: bytes) -> bytes:
         return hashlib.sha1(password + self.salt, usedforsecurity=False).digest()
@@ -214,24 +175,17 @@ class BcryptOfSha256:
     rounds: int
 
     def __post_init__(self) -> None:
-        _require(LEAST_ROUNDS <= self.rounds <= MOST_ROUNDS, f"Its cost must be {LEAST_ROUNDS} to {MOST_ROUNDS}.")
+        require(LEAST_ROUNDS <= self.rounds <= MOST_ROUNDS, f"Its cost must be {LEAST_ROUNDS} to {MOST_ROUNDS}.")
 
     def __call__(self, password: bytes) -> bytes:
         return bcrypt_hashes.derive(hashlib.sha256(password).hexdigest().encode(), self.settings)
 
 
-def _last_part(made: str) -> bytes:
-    return made.rpartition("$")[2].encode()
+@cache
+def _return_memory_at_once() -> None:
+    """Have glibc map what takes a megabyte or more by itself, and unmap it when it is freed.
 
-
-def _check_sizes(salt: bytes, length: int) -> None:
-    _require(len(salt) <= _LONGEST_SALT, f"Its salt may have at most {_LONGEST_SALT} bytes.")
-    _require(
-        _SHORTEST_DIGEST <= length <= _LONGEST_DIGEST,
-        f"Its digest must have {_SHORTEST_DIGEST} to {_LONGEST_DIGEST} bytes.",
-    )
-
-
-def _require(condition: bool, rule: str) -> None:  # noqa: FBT001 - it reads as a sentence
-    if not condition:
-        raise BrokenRuleError(rule)
+    Or else it would come to keep the memory of a check for each thread that ever made one: 70 MB at 8 MiB a check.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # elsewhere there is no such function
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)

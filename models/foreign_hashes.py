@@ -12,16 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from models.crypt_hashes import Md5Crypt, ShaCrypt
 from models.derivations import (
     PBKDF2_DIGESTS,
     Argon2,
     BcryptOfSha256,
     FirebaseScrypt,
-    Md5Crypt,
     Pbkdf2,
     Scrypt,
     Sha1,
-    ShaCrypt,
 )
 from models.errors import BrokenRuleError
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
 
 from models.errors import BrokenRuleError, InvalidParametersError, RecordExistsError
 from models.import_results import Outcome, Result
@@ -16,11 +17,13 @@ from models.imports import Imports
 from models.records import Record
 from models.storage import Records
 from models.storage.changes import INSERT_BATCH
+from models.user import User
 
 # What is to be hashed makes a batch dearer, so that what was done shows, and is kept, every second or so.
 _HASHES_IN_BATCH = 4 * (os.cpu_count() or 1)
-# After a batch, other processes that wait for SQLite's lock get it: they ask every two milliseconds at least.
-_PAUSE = 0.0025  # seconds
+# After so long a time of writing, other processes that wait for SQLite's lock get it: they ask every two milliseconds
+# at least. With a batch that has just begun, nobody waits for more than 50.
+_PAUSE_EVERY, _PAUSE = 0.025, 0.0025  # seconds
 
 _KIND = "import"
 _KEPT_FOR = timedelta(days=7)
@@ -39,6 +42,7 @@ class Done:
 @dataclass(slots=True)
 class _Batch:
     candidates: list[Candidate] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
     failed: list[Result] = field(default_factory=list)
     hashes: int = 0
     position: int = 0
@@ -55,6 +59,12 @@ class _Batch:
             self.candidates.append(candidate)
             self.hashes += candidate.hashes
 
+    def made(self, imports: Imports) -> Self:
+        """Make the users here, and not in the thread that writes, unless something has to be hashed first."""
+        if not self.hashes:
+            self.users = [imports.new_user(candidate) for candidate in self.candidates]
+        return self
+
     def is_full(self) -> bool:
         return len(self.candidates) + len(self.failed) >= INSERT_BATCH or self.hashes >= _HASHES_IN_BATCH
 
@@ -65,7 +75,8 @@ def run(rules: ImportRules, imports: Imports, entries: Iterable[Entry], position
     Raises ``BrokenRuleError`` where the entries cannot be read on, when those before are settled.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="writing") as writer:
-        batches = _batches(rules, entries, position)
+        batches = _batches(rules, imports, entries, position)
+        pauses = _Pauses()
         writing: Future[Done] | None = None
         unreadable: BrokenRuleError | None = None
         while True:
@@ -78,31 +89,43 @@ def run(rules: ImportRules, imports: Imports, entries: Iterable[Entry], position
                 yield writing.result()
             if batch is None:
                 break
-            writing = writer.submit(_write, imports, batch)
+            writing = writer.submit(_write, imports, batch, pauses)
     if unreadable is not None:
         raise unreadable
 
 
-def _batches(rules: ImportRules, entries: Iterable[Entry], position: int) -> Iterator[_Batch]:
+class _Pauses:
+    """Lets others write, from time to time."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def rest(self) -> None:
+        if time.monotonic() >= self._last + _PAUSE_EVERY:
+            time.sleep(_PAUSE)
+            self._last = time.monotonic()
+
+
+def _batches(rules: ImportRules, imports: Imports, entries: Iterable[Entry], position: int) -> Iterator[_Batch]:
     batch = _Batch(position=position)
     unreadable: BrokenRuleError | None = None
     try:
         for entry in entries:
             batch.add(entry, rules)
             if batch.is_full():
-                yield batch
+                yield batch.made(imports)
                 batch = _Batch(position=batch.position)
     except BrokenRuleError as error:
         unreadable = error
     if batch.candidates or batch.failed:
-        yield batch
+        yield batch.made(imports)
     if unreadable is not None:
         raise unreadable
 
 
-def _write(imports: Imports, batch: _Batch) -> Done:
-    written = imports.write(batch.candidates) if batch.candidates else []
-    time.sleep(_PAUSE)
+def _write(imports: Imports, batch: _Batch, pauses: _Pauses) -> Done:
+    pauses.rest()
+    written = imports.write(batch.candidates, batch.users) if batch.candidates else []
     made = {result.place for result in written if result.outcome in {Outcome.CREATED, Outcome.UPDATED}}
     taken = [candidate for candidate in batch.candidates if candidate.place in made]
     return Done(

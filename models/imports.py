@@ -70,13 +70,19 @@ class Imports:
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def write(self, batch: Sequence[Candidate]) -> list[Result]:
-        """Write a batch, of at most ``INSERT_BATCH``. Raises ``UnavailableError`` when the store stays away."""
+    def new_user(self, candidate: Candidate, hashes: Mapping[str, Any] | None = None) -> User:
+        return self._rules.new_user(candidate, hashes or {}, self._clock())
+
+    def write(self, batch: Sequence[Candidate], users: Sequence[User] = ()) -> list[Result]:
+        """Write a batch, of at most ``INSERT_BATCH``; ``users`` are those that it makes, if nothing has to be hashed.
+
+        Raises ``UnavailableError`` when the store stays away.
+        """
         self._note_costs(batch)
         # Most batches are of new users, or of users who are there: what the last one was is a good guess.
-        if not self._looks_first and not any(candidate.hashes for candidate in batch):
+        if users and not self._looks_first:
             try:
-                patiently(lambda: self._store.insert([self._new_user(candidate) for candidate in batch]))
+                patiently(lambda: self._store.insert(users))
             except (UserExistsError, EmailInUseError, TokenInUseError):
                 self._looks_first = True
             else:
@@ -95,7 +101,7 @@ class Imports:
     def _insert(self, batch: Sequence[Candidate]) -> dict[int, Result]:
         """Insert users who were not there; of a part that the store refuses, each half by itself."""
         hashes = list(self._threads.map(self._hashed, batch)) if any(c.hashes for c in batch) else [{}] * len(batch)
-        users = [self._new_user(candidate, made) for candidate, made in zip(batch, hashes, strict=True)]
+        users = [self.new_user(candidate, made) for candidate, made in zip(batch, hashes, strict=True)]
         return self._insert_users(batch, users)
 
     def _insert_users(self, batch: Sequence[Candidate], users: Sequence[User]) -> dict[int, Result]:
@@ -193,9 +199,6 @@ class Imports:
             made["token_hash"] = self._hasher.hash(candidate.token)
             made["token_digests"] = self._keys.token_digests(candidate.token)
         return made
-
-    def _new_user(self, candidate: Candidate, hashes: Mapping[str, Any] | None = None) -> User:
-        return self._rules.new_user(candidate, hashes or {}, self._clock())
 
     def _note_costs(self, batch: Iterable[Candidate]) -> None:
         """Let refusals of logins take as long as the dearest of these hashes, before any of them is there."""

@@ -1,6 +1,6 @@
 """The account, as every store keeps it and every surface shows a part of it."""
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -86,4 +86,4 @@ def new_user(name: tuple[str, str], oauth: OAuth, columns: Mapping[str, Any], no
 
 def new_user_id(now: datetime) -> str:
     """Make an id of 24 hex digits in the layout of a MongoDB ObjectId: 4 bytes of time, then 8 random ones."""
-    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{secrets.token_hex(8)}"
+    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{os.urandom(8).hex()}"

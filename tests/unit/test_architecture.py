@@ -17,7 +17,7 @@ ONE_IMPORTER = {
     "authlib": {"api.issuer_http"},
     "bcrypt": {"models.bcrypt_hashes"},
     "argon2": {"models.derivations"},
-    "passlib": {"models.derivations"},
+    "passlib": {"models.crypt_hashes"},
     "sqlite3": {"models.storage.sqlite.database"},
 }
 
