@@ -29,7 +29,7 @@ lint: .venv/.development ## Check style, formatting and types, and change nothin
 # These two have packages for some platforms only; where they are missing, CI fails and a laptop goes on.
 if_installed = [ -x .venv/bin/$1 ] || [ -n "$$CI" ] || { echo 'Skipped: $1 is not installed.'; exit 0; }; .venv/bin/$1
 
-bench: .venv/.development ## Measure Doorman beside its peers and its goals; takes 27 minutes, and the machine to itself
+bench: .venv/.development ## Measure Doorman beside its peers and its goals; takes half an hour, and the machine to itself
 	@.venv/bin/python -m bench
 
 # Python 3.11, the oldest that is supported, so that the locks hold for all of them.

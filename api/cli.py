@@ -13,6 +13,8 @@ from click.shell_completion import get_completion_class
 from api.board import Metering, NoMetering
 from api.cli_admin import admin
 from api.cli_commands import REFUSED, UNAVAILABLE, Commands, RefusedError, as_json_option
+from api.cli_export import export_users
+from api.cli_import import import_users
 from api.cli_keys import keys
 from api.cli_store import CreateCore
 from api.cli_terminal import show
@@ -37,6 +39,10 @@ def main() -> None:
 
 for group in (users, admin, keys):
     main.add_command(group)
+
+
+main.add_command(import_users)
+main.add_command(export_users)
 
 
 @main.command(short_help="Serve the API.")

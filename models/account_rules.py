@@ -86,7 +86,7 @@ class AccountRules:
                 password = self._policy.enforce(password, name.shown)
         with _noting(broken, "token"):
             if token is not None:
-                _check_token(token)
+                check_token(token)
         if "name" in changes:
             with _noting(broken, "name"):
                 columns["name"] = None if changes["name"] is None else names.display_name(changes["name"])
@@ -123,7 +123,8 @@ def new_token() -> Secret:
     return Secret(secrets.token_urlsafe(32))
 
 
-def _check_token(token: Secret) -> None:
+def check_token(token: Secret) -> None:
+    """Raise ``BrokenRuleError`` for what cannot be an API token."""
     text = token.reveal()
     if not TOKEN_MIN <= len(text) <= MAX_BYTES:
         raise BrokenRuleError(f"It must have {TOKEN_MIN} to {MAX_BYTES} characters.")

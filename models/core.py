@@ -8,9 +8,11 @@ from models.account_rules import AccountRules
 from models.accounts import Accounts
 from models.credentials import Authenticator
 from models.errors import SetupError
+from models.exports import Exports
 from models.form_tokens import FormTokens
 from models.hashing_gate import HashingGate
 from models.id_tokens import IdTokens
+from models.imports import Importer
 from models.listing import Listing
 from models.login_limiter import LoginLimiter
 from models.lookups import Lookups
@@ -50,6 +52,8 @@ class Core:
     oauth_logins: OAuthLogins
     form_tokens: FormTokens
     uses: Uses
+    importer: Importer
+    exports: Exports
 
     def close(self) -> None:
         """Write what is left to be written, and let go of the store."""
@@ -121,4 +125,6 @@ def build_core(
         OAuthLogins(accounts, id_tokens, limiter),
         FormTokens(keys),
         uses,
+        Importer(store, policy, hasher, keys, clock),
+        Exports(store, keys),
     )

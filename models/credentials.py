@@ -158,12 +158,13 @@ class Authenticator:
         if user is None or user.password_hash is None or user.disabled or group not in (None, user.user_group):
             self._passwords.refuse(attempt, user.password_hash if user else None, failures)
             raise NotAuthenticatedError if user else UnknownUserError
-        if not self._passwords.is_right(attempt, user.password_hash, failures):
+        verified = self._passwords.right_hash(attempt, user, user.password_hash, failures)
+        if verified is None:
             raise NotAuthenticatedError
-        self._remembered.remember(attempt.credential, client.address, user.password_hash)
-        # That took its time, in which the password may have been changed.
+        self._remembered.remember(attempt.credential, client.address, verified)
+        # That took its time, in which the password may have been changed; or hashed anew, which is the same epoch.
         now = self._readable(partial(self._lookups.by_name, user.name_key))
-        if now is None or now.disabled or now.password_hash != user.password_hash:
+        if now is None or now.disabled or (now.id, now.epoch) != (user.id, user.epoch):
             raise NotAuthenticatedError
         return Caller(now, client)
 

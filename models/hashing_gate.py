@@ -56,6 +56,11 @@ class HashingGate:
         """Hold a turn to hash what a known user gave. Raises ``UnavailableError`` when it is waited for in vain."""
         return self._turn("changes", self._changes, user_id, 0, CHANGE_PATIENCE)
 
+    def is_awaited(self) -> bool:
+        """Tell whether somebody waits for a turn."""
+        with self._lock:
+            return bool(len(self._logins) or len(self._changes))
+
     @contextmanager
     def _turn(self, name: str, queue: FairQueue, lane: str, rank: int, patience: float) -> Iterator[None]:
         about_to_wait()

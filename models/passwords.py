@@ -1,64 +1,87 @@
 """Hashing and checking secrets with bcrypt, and the policy for passwords (NIST SP 800-63B, 3.1.1)."""
 
 import contextlib
-import re
+from collections.abc import Collection
 from importlib.resources import files
 
-import bcrypt
-
-from models import names
+from models import bcrypt_hashes, names
+from models.bcrypt_hashes import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
 from models.errors import BrokenRuleError
+from models.even_time import EvenTime
+from models.foreign_hashes import find_hash
 from models.secret import Secret
 
-MAX_BYTES = 72  # bcrypt ignores or refuses what comes after
-LEAST_ROUNDS, MOST_ROUNDS = 4, 16
-_ANY_SALT = "." * 22
+__all__ = ["LEAST_ROUNDS", "MAX_BYTES", "MOST_ROUNDS", "Blocklist", "Hasher", "PasswordPolicy"]
 
 
 class Hasher:
-    """bcrypt at one cost. A refused check takes the time of the highest cost there is, whatever there was to check."""
+    """bcrypt at one cost, which also checks what other costs and other systems have made.
+
+    A refused check takes the time of the dearest hash there is, whatever there was to check.
+    """
 
     def __init__(self, rounds: int) -> None:
         self.rounds = rounds
         self._highest = rounds
+        self._even = EvenTime()
 
     def expect(self, rounds: int) -> None:
         """Make refusals take as long as one of a hash of this cost, if that is longer: some users have one."""
         self._highest = max(self._highest, min(rounds, MOST_ROUNDS))
 
+    def expect_foreign(self, recipes: Collection[str]) -> None:
+        """Make refusals take as long as one of a hash by any of these recipes: some users have one."""
+        self._even.expect(recipes, self._highest)
+
     def hash(self, secret: Secret) -> str:
         """Return the bcrypt hash of at most 72 bytes of UTF-8."""
-        return bcrypt.hashpw(secret.reveal().encode(), bcrypt.gensalt(self.rounds)).decode()
+        return bcrypt_hashes.make(secret.reveal().encode(), self.rounds)
 
-    def verify(self, secret: Secret, hashed: str | None, *, may_open: bool = True) -> bool:
-        """Tell whether ``hashed`` is the hash of ``secret``.
+    def rehash(self, secret: Secret, hashed: str) -> str | None:
+        """Return the hash to keep from now on for the password of ``hashed``, or ``None`` if that is as good.
+
+        It is, if it is bcrypt's at this cost or a higher one; and bcrypt cannot hold what is longer than 72 bytes.
+        """
+        if (bcrypt_hashes.cost_of(hashed) or 0) >= self.rounds:
+            return None
+        password = presented_password(secret)
+        presented = password.reveal().encode("utf-8", "surrogatepass")
+        if len(presented) > MAX_BYTES or b"\0" in presented:
+            return None
+        return bcrypt_hashes.make(presented, self.rounds)
+
+    def verify(self, presented: Secret, hashed: str | None, *, may_open: bool = True) -> bool:
+        """Tell whether ``hashed`` is the hash of the password that was ``presented``.
 
         ``None`` (there is no hash), and a hash that may open nothing, take as long as any other, and are false.
         """
-        presented = secret.reveal().encode("utf-8", "surrogatepass")
+        began = self._even.now()
+        foreign = None if hashed is None else find_hash(hashed)
+        if foreign is not None and self._even.expect([foreign.recipe], self._highest):
+            began = self._even.now()
+        as_kept = presented_password(presented).reveal().encode("utf-8", "surrogatepass")
         spent = 0
-        if hashed is not None and len(presented) <= MAX_BYTES and (cost := _cost(hashed)):
+        if foreign is not None:
+            # Other systems hash what they are given.
+            if foreign.matches(presented.reveal().encode("utf-8", "surrogatepass")) and may_open:
+                return True
+        elif hashed is not None and len(as_kept) <= MAX_BYTES and (cost := bcrypt_hashes.cost_of(hashed)):
             with contextlib.suppress(ValueError):  # a hash that another program wrote, and that is none
-                if bcrypt.checkpw(presented, hashed.encode()) and may_open:
+                if bcrypt_hashes.matches(as_kept, hashed) and may_open:
                     return True
                 spent = cost
         self.expect(spent)
-        self._pad(presented[:MAX_BYTES], spent)
+        if self._even.is_needed:
+            self._even.pad(began, self._highest)
+        else:
+            self._pad(as_kept[:MAX_BYTES], spent)
         return False
 
     def _pad(self, presented: bytes, spent: int) -> None:
         """Spend what is missing to the highest cost: 2^spent and 2^spent + … + 2^(highest - 1) make 2^highest."""
         missing = range(spent, self._highest) if spent else [self._highest]
         for rounds in missing:
-            bcrypt.hashpw(presented, f"$2b${rounds:02}${_ANY_SALT}".encode())
-
-
-def _cost(hashed: str) -> int | None:
-    """Return the cost of a bcrypt hash, or ``None`` for one that is none, or would take hours to check."""
-    parts = hashed.split("$")
-    if len(parts) != len(("", "2b", "12", "salt and hash")) or not re.fullmatch("[0-9]{2}", parts[2]):
-        return None
-    return int(parts[2]) if LEAST_ROUNDS <= int(parts[2]) <= MOST_ROUNDS else None
+            bcrypt_hashes.spend(presented, rounds)
 
 
 class Blocklist:

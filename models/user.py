@@ -1,6 +1,6 @@
 """The account, as every store keeps it and every surface shows a part of it."""
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +30,8 @@ class User:
     user_name: str  # as enforced by PRECIS UsernameCasePreserved
     name_key: str  # as mapped by UsernameCaseMapped: what is compared and ordered
     oauth: OAuth
-    password_hash: str | None  # bcrypt; None: this user has no password, and password logins fail
+    # Bcrypt's, or of the kind that the user was imported with; None: there is no password, and password logins fail.
+    password_hash: str | None
     token_hash: str  # bcrypt of the API token, which the v2 contract shows
     token_digests: tuple[str, ...]  # HMAC-SHA256 of the API token, one for each secret key in service
     name: str | None
@@ -60,6 +61,10 @@ class User:
             changes["epoch"] = self.epoch + 1
         return replace(self, revision=self.revision + 1, updated_at=now, **changes)
 
+    def rehashed(self, password_hash: str) -> Self:
+        """Return this user with another hash of the same password: one revision on, and in the same epoch."""
+        return replace(self, revision=self.revision + 1, password_hash=password_hash)
+
 
 def new_user(name: tuple[str, str], oauth: OAuth, columns: Mapping[str, Any], now: datetime) -> User:
     """Make a user of a name, as it is shown and as it is mapped; ``columns`` give at least the token's."""
@@ -81,4 +86,4 @@ def new_user(name: tuple[str, str], oauth: OAuth, columns: Mapping[str, Any], no
 
 def new_user_id(now: datetime) -> str:
     """Make an id of 24 hex digits in the layout of a MongoDB ObjectId: 4 bytes of time, then 8 random ones."""
-    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{secrets.token_hex(8)}"
+    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{os.urandom(8).hex()}"

@@ -159,5 +159,11 @@ class Store(Protocol):
         Returns the highest. Atomic, and never lowered. Nothing is written when nothing changes: 0 only asks.
         """
 
+    def note_foreign_hashes(self, recipes: Collection[str]) -> Collection[str]:
+        """Record how passwords here are hashed by other systems' ways; return all that was ever recorded.
+
+        Each is atomic, and none is ever lost. Nothing is written when nothing changes: no recipes only ask.
+        """
+
     def purge(self, *, now: datetime) -> int:
         """Remove overdue records and counters, in bounded steps that never hold up other writers; return how many."""

@@ -259,6 +259,7 @@ def test_every_call_of_the_store_may_wait(served: Served) -> None:
         lambda: store.counters.add(["key"], now=now, expires_at=now),
         lambda: store.list_names(limit=1),
         lambda: store.raise_highest_cost(16),
+        lambda: store.note_foreign_hashes(()),
         lambda: store.records.find("kind", "id", now=now),
         lambda: store.purge(now=now),
     ):

@@ -228,6 +228,29 @@ def test_the_highest_cost_is_recorded(store: Store) -> None:
     assert store.raise_highest_cost(0) == 100
 
 
+def test_foreign_hashes_are_recorded(store: Store) -> None:
+    """Each is recorded once and stays; none only ask."""
+    assert not store.note_foreign_hashes(())
+    assert set(store.note_foreign_hashes(["$6$a", "{SHA}b"])) == {"$6$a", "{SHA}b"}
+    assert set(store.note_foreign_hashes(["{SHA}b", "$6$%_é"])) == {"$6$a", "{SHA}b", "$6$%_é"}
+    assert store.adopt_key_id("key", known=[])
+    assert store.raise_highest_cost(12) == 12
+    assert set(store.note_foreign_hashes(())) == {"$6$a", "{SHA}b", "$6$%_é"}
+
+
+def note_in_steps(store: Store, number: int) -> list[int]:
+    return [len(store.note_foreign_hashes([f"{step} {number}", "the same"])) for step in range(5)]
+
+
+def test_of_many_foreign_hashes_none_is_lost(
+    address: Address, durable_store: Store, racing_processes: Processes
+) -> None:
+    """What several processes record at once is all there."""
+    for told in racing_processes.race(address, note_in_steps):
+        assert told == sorted(told)
+    assert len(durable_store.note_foreign_hashes(())) == 8 * 5 + 1
+
+
 def raise_in_steps(store: Store, number: int) -> list[int]:
     return [store.raise_highest_cost(step * 8 + number) for step in range(10)]
 

@@ -42,6 +42,7 @@ QUERIES = {
     },
     "purge failures": (counters.PURGE, "SEARCH failures USING COVERING INDEX failures_by_expiry (expires_at<?)"),
     "cost": (meta.HIGHEST_COST, "SEARCH meta USING PRIMARY KEY (key=?)"),
+    "foreign": (meta.FOREIGN_HASHES, "SEARCH meta USING PRIMARY KEY (key>? AND key<?)"),
     "admin": (sqlite.HAS_ADMIN, "SCAN users USING INDEX users_guarding"),
     "other admin": (sqlite.HAS_OTHER_ADMIN, "SCAN users USING INDEX users_guarding"),
     "update": (sqlite.UPDATE, "SEARCH users USING INDEX sqlite_autoindex_users_1 (id=?)"),

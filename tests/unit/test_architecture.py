@@ -15,7 +15,9 @@ ONE_IMPORTER = {
     "joserfc": {"models.jwt"},
     "httpx2": {"api.issuer_http"},
     "authlib": {"api.issuer_http"},
-    "bcrypt": {"models.passwords"},
+    "bcrypt": {"models.bcrypt_hashes"},
+    "argon2": {"models.derivations"},
+    "passlib": {"models.crypt_hashes"},
     "sqlite3": {"models.storage.sqlite.database"},
 }
 

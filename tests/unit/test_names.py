@@ -1,7 +1,8 @@
 """The rules for names: what they stand for is stable, and the same everywhere."""
 
+import email_validator
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from models import names
@@ -99,3 +100,34 @@ def test_an_address_that_is_too_long_is_not_looked_into() -> None:
     """Past the 254 characters that one may have it is refused for that, before any work is spent on it."""
     with pytest.raises(BrokenRuleError, match="at most 254 characters"):
         names.email_address("x" * 243 + "@email.com.xy")
+
+
+# Letters of all kinds that a short cut for plain text could get wrong.
+PLAIN = st.text(st.sampled_from("abzABZ019._-@:/ !~+$'\"\\(),;<>[]\x7f\x1f\u00e4"), max_size=12)
+
+
+@given(PLAIN)
+def test_plain_names_are_what_the_mapping_makes_of_them(text: str) -> None:
+    """Where a name needs no mapping, the short cut gives what RFC 8265 gives."""
+    plain = names._PLAIN_USER_NAME
+    if plain.fullmatch(text):
+        assert (text, text.lower()) == (names._case_preserved.enforce(text), names._case_mapped.enforce(text))
+        assert not set(text) & {":", "/"}
+        assert text not in {".", ".."}
+    if names._PLAIN_DISPLAY_NAME.fullmatch(text):
+        assert names._opaque.enforce(text) == text
+        assert text.strip()
+
+
+@given(st.from_regex(names._PLAIN_EMAIL, fullmatch=True) | st.builds("{}@{}.example".format, PLAIN, PLAIN))
+@example("a" * 64 + "@" + "b" * 63 + ".example")
+@example("a" * 65 + "@b.example")
+@example("a@" + "b" * 64 + ".example")
+def test_plain_addresses_are_what_the_library_makes_of_them(text: str) -> None:
+    """Where the short cut takes an e-mail address, email-validator takes it, and leaves it as it is."""
+    if len(text) <= 254 and names._PLAIN_EMAIL.fullmatch(text):
+        checked = email_validator.validate_email(
+            text, strict=True, check_deliverability=False, globally_deliverable=False
+        )
+        assert checked.normalized == text
+        assert names.position_key(text) == text.lower()

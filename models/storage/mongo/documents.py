@@ -26,13 +26,16 @@ TOKENS = "tokens"  # _id is the digest, ``user_id`` whose it is
 RECORDS = "records"  # _id is {kind, id}
 COUNTERS = "failures"  # _id is the counter's key; the collection has the name of what was counted first
 GUARD = "guard"  # the one document ``ADMINS`` counts the guarding admins in ``n``
-META = "meta"  # the document ``KEY`` has the secret key's id, and ``COST`` the highest cost of a password's hash
+# The document ``KEY`` has the secret key's id, ``COST`` the highest cost of a password's hash, and ``FOREIGN`` in what
+# other ways passwords are hashed.
+META = "meta"
 
 OF_USER = "of_user"  # the index of the records by user and kind
 
 ADMINS = "admins"
 KEY = "secret_key"
 COST = "highest_cost"
+FOREIGN = "foreign_hashes"
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _OAUTHS = (0, 1)

@@ -1,4 +1,4 @@
-"""The key's id and the highest cost in MongoDB."""
+"""The key's id, the highest cost and the foreign kinds of hashes in MongoDB."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 from pymongo.errors import DuplicateKeyError
 
 from models.storage.mongo.connection import MongoConnection
-from models.storage.mongo.documents import COST, KEY, META
+from models.storage.mongo.documents import COST, FOREIGN, KEY, META, Document
 
 
 class MongoMeta:
@@ -34,3 +34,18 @@ class MongoMeta:
                 # Of two that record the first one, one may be told that it is there: it looks again.
                 with suppress(DuplicateKeyError):
                     database[META].update_one({"_id": COST}, {"$max": {"cost": cost}}, upsert=True)
+
+    def note_foreign_hashes(self, recipes: Collection[str]) -> Collection[str]:
+        with self._connection.call() as database:
+            recorded = _recipes(database[META].find_one({"_id": FOREIGN}))
+            while new := set(recipes) - recorded:
+                # Of two that record the first one, one may be told that it is there: it does so again.
+                with suppress(DuplicateKeyError):
+                    added = {"$addToSet": {"recipes": {"$each": sorted(new)}}}
+                    database[META].update_one({"_id": FOREIGN}, added, upsert=True)
+                    recorded |= new
+            return recorded
+
+
+def _recipes(recorded: Document | None) -> set[str]:
+    return set() if recorded is None else {recipe for recipe in recorded["recipes"] if isinstance(recipe, str)}

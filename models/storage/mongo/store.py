@@ -210,6 +210,9 @@ class MongoStore:
     def raise_highest_cost(self, cost: int) -> int:
         return self._meta.raise_highest_cost(cost)
 
+    def note_foreign_hashes(self, recipes: Collection[str]) -> Collection[str]:
+        return self._meta.note_foreign_hashes(recipes)
+
     def _change(self, users: Sequence[User], work: Callable[[Database[Document], ClientSession | None], T]) -> T:
         """Run ``work`` in a transaction; again if only stale pointers say that what ``users`` are to have is taken."""
         try:

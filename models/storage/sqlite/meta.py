@@ -1,10 +1,11 @@
-"""The key's id and the highest cost in SQLite."""
+"""The key's id, the highest cost and the foreign kinds of hashes in SQLite."""
 
 from collections.abc import Collection, Sequence
 
 from models.storage.sqlite.database import Database
 
 HIGHEST_COST = "SELECT value FROM meta WHERE key = 'highest_cost'"
+FOREIGN_HASHES = "SELECT substr(key, 9) FROM meta WHERE key >= 'foreign ' AND key < 'foreign!'"
 
 
 class SqliteMeta:
@@ -26,6 +27,14 @@ class SqliteMeta:
             highest = max(cost, _highest_cost(connection.execute(HIGHEST_COST).fetchall()))
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('highest_cost', ?)", (str(highest),))
             return highest
+
+    def note_foreign_hashes(self, recipes: Collection[str]) -> Collection[str]:
+        recorded = {recipe for [recipe] in self._database.rows(FOREIGN_HASHES)}
+        if new := set(recipes) - recorded:
+            with self._database.writing() as connection:
+                rows = [(f"foreign {recipe}",) for recipe in new]
+                connection.executemany("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", rows)
+        return recorded | new
 
 
 def _highest_cost(rows: Sequence[Sequence[str]]) -> int:

@@ -147,6 +147,9 @@ class SqliteStore:
     def raise_highest_cost(self, cost: int) -> int:
         return self._meta.raise_highest_cost(cost)
 
+    def note_foreign_hashes(self, recipes: Collection[str]) -> Collection[str]:
+        return self._meta.note_foreign_hashes(recipes)
+
 
 def listing(*, bounded: bool, grouped: bool, backward: bool) -> str:
     """Return the query for a page of names, which an index alone can answer; ``backward``, from the last one on."""
