@@ -14,7 +14,7 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
-from api.errors import register_errors
+from api.errors import ERRORS
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import health_blueprint
@@ -136,7 +136,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     register_guards(app)
     browsers = BrowserRules(settings.allowed_origins, proxies)
     browsers.register(app)
-    register_errors(app)
+    ERRORS.register(app)
     app.register_blueprint(health_blueprint(core.store))
     if "websocket" in settings.surfaces:
         limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)

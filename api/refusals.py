@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -37,22 +37,13 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Told = TypeVar("Told")
 Shape = Callable[[Refusal], Response]
 Answers = Mapping[type[errors.DoormanError], Callable[[Any], Response]]
 
 
 def _wait(status: int, detail: str, seconds: int) -> Refusal:
     return Refusal(status, detail, {"Retry-After": str(seconds)})
-
-
-def _told_unavailable(error: errors.UnavailableError) -> Refusal:
-    _unavailable.warning(f"Answered 503: {error}")
-    return _wait(503, "The service cannot answer now; try again.", error.retry_after)
-
-
-def _told_corrupt(error: errors.CorruptRecordError) -> Refusal:
-    logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
-    return Refusal(500, "What is stored for this user cannot be read; the log names it.")
 
 
 def _told_rules(error: errors.InvalidParametersError) -> Refusal:
@@ -84,8 +75,8 @@ REFUSALS: Mapping[type[errors.DoormanError], Callable[[Any], Refusal]] = {
     errors.LastAdminError: lambda _: Refusal(
         409, "This is the last enabled admin: it can be neither deleted, demoted nor disabled."
     ),
-    errors.UnavailableError: _told_unavailable,
-    errors.CorruptRecordError: _told_corrupt,
+    errors.UnavailableError: lambda error: _wait(503, "The service cannot answer now; try again.", error.retry_after),
+    errors.CorruptRecordError: lambda _: Refusal(500, "What is stored for this user cannot be read; the log names it."),
 }
 
 _DETAILS = {
@@ -103,30 +94,57 @@ def _told_http_error(error: HTTPException) -> Refusal:
     return Refusal(status, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase), headers)
 
 
-def _told_crash(error: Exception) -> Refusal:
+def log_told(error: Exception) -> None:
+    """Log what the operator has to know of an error in the table; what the others are, clients know best."""
+    match error:
+        case errors.UnavailableError():
+            _unavailable.warning(f"Answered 503: {error}")
+        case errors.CorruptRecordError():
+            logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
+
+
+def _log_crash(error: Exception) -> None:
     # The path has no query here, and neither headers nor body: those carry credentials.
     logger.error("%s %r failed", request.method, request.path, exc_info=error)
-    return Refusal(500, "Something went wrong here; it was logged.")
 
 
-def register_refusals(surface: Flask | Blueprint, shape: Shape, own: Answers | None = None) -> None:
-    """Let every error that leaves a view of the surface become an answer: ``own`` ones, and others in its shape."""
+class Refusals:
+    """How a surface tells errors: ``own`` ones as its contract has them, all others in its shape."""
 
-    def told(tell: Callable[[Any], Refusal]) -> Callable[[Any], Response]:
-        def answer(error: Exception) -> Response:
-            refusal = tell(error)
-            response = shape(refusal)
-            response.status_code = refusal.status
-            response.headers.update(refusal.headers)
-            return response
+    def __init__(self, shape: Shape, own: Answers) -> None:
+        self._shape = shape
+        self._own = own
 
-        return answer
+    def answer(self, error: Exception) -> Response:
+        """Make the answer to an error, whatever it is."""
+        own = _nearest(error, self._own)
+        if own is not None:
+            return own(error)
+        refusal = _refusal_of(error)
+        response = self._shape(refusal)
+        response.status_code = refusal.status
+        response.headers.update(refusal.headers)
+        return response
 
-    own = own or {}
-    for kind, answer in own.items():
-        surface.register_error_handler(kind, answer)
-    for kind in REFUSALS.keys() - own.keys():
-        nearest = next((own[ancestor] for ancestor in kind.__mro__ if ancestor in own), None)
-        surface.register_error_handler(kind, nearest or told(REFUSALS[kind]))
-    surface.register_error_handler(HTTPException, told(_told_http_error))
-    surface.register_error_handler(Exception, told(_told_crash))
+    def register(self, surface: Flask | Blueprint) -> None:
+        """Let every error that leaves a view of the surface be logged, if need be, and become its answer."""
+
+        def handle(error: Exception) -> Response:
+            is_known = isinstance(error, (HTTPException, *REFUSALS, *self._own))
+            (log_told if is_known else _log_crash)(error)
+            return self.answer(error)
+
+        surface.register_error_handler(HTTPException, handle)
+        surface.register_error_handler(Exception, handle)
+
+
+def _refusal_of(error: Exception) -> Refusal:
+    if isinstance(error, HTTPException):
+        return _told_http_error(error)
+    tell = _nearest(error, REFUSALS)
+    return Refusal(500, "Something went wrong here; it was logged.") if tell is None else tell(error)
+
+
+def _nearest(error: Exception, table: Mapping[type[errors.DoormanError], Told]) -> Told | None:
+    """Return what the table has for the error's class, or else for the nearest of those that it is a kind of."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)

@@ -7,7 +7,7 @@ from flask import Blueprint, request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
-from api.refusals import Answers, Shape, register_refusals
+from api.refusals import Refusals
 from models.errors import InvalidParametersError
 
 View = Callable[..., Any]
@@ -20,12 +20,12 @@ class AnyMethodRule(Rule):
         super().__init__(string, **(options | {"methods": None} if any_method else options))
 
 
-def make_surface(name: str, shape: Shape, own: Answers) -> Blueprint:
+def make_surface(name: str, refusals: Refusals) -> Blueprint:
     """Make the blueprint of a surface. Whatever its paths call the instance, this is the one."""
     blueprint = Blueprint(name, __name__)
     blueprint.url_value_preprocessor(_without_instance)
     blueprint.before_request(_refuse_odd_query)
-    register_refusals(blueprint, shape, own)
+    refusals.register(blueprint)
     return blueprint
 
 

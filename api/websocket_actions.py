@@ -11,7 +11,7 @@ from api.json_body import parse_object
 from api.jwt_auth import caller_by
 from api.problems import RefusedError
 from api.proxies import TrustedProxies
-from api.refusals import REFUSALS, ForeignOriginError, MissingParametersError
+from api.refusals import REFUSALS, ForeignOriginError, MissingParametersError, log_told
 from api.schemas import iso_time
 from api.wires import WebSocketLimits
 from models import errors
@@ -77,14 +77,6 @@ class UserConversation:
         self._authorization = authorization
         self._user_agent = user_agent
         self._token: Secret | None = None  # of the login that was made on this connection
-        self._actions: Mapping[str, Callable[[Members], Members | None]] = {
-            "ping": self.ping,
-            "new": self.new,
-            "login": self.log_in,
-            "logout": self.log_out,
-            "me": self.me,
-            "details": self.details,
-        }
 
     def answer(self, frame: str | bytes) -> str:
         """Carry out the action of a frame, and return the frame that answers it."""
@@ -107,7 +99,7 @@ class UserConversation:
             answer: Members = {"error": "No action provided."}
         elif not isinstance(action, str):
             answer = {"error": "Invalid action type."}
-        elif action not in self._actions:
+        elif action not in ACTIONS:
             answer = {"action": action, "error": "Unknown action."}
         else:
             answer = handle(action, request.get("data"))
@@ -117,7 +109,7 @@ class UserConversation:
         if data is not None and not isinstance(data, dict):
             return {"action": action, "error": "Invalid data."}
         try:
-            answer = self._actions[action](data or {})
+            answer = ACTIONS[action](self, data or {})
         except _REFUSED as error:
             return _told(action, error)
         except Exception:
@@ -125,8 +117,6 @@ class UserConversation:
             logger.exception("The action %s failed", action)
             return {"action": action, "error": "Something went wrong here; it was logged."}
         return {"action": "pong"} if answer is None else {"action": action, "data": answer}
-
-    # The actions.
 
     def ping(self, _: Members) -> None:
         """Show that both ends are there, and keep the connection open."""
@@ -148,9 +138,7 @@ class UserConversation:
     def log_out(self, data: Members) -> Members:
         """Revoke the caller's ``token``, everywhere; or, without one, that of the login or of the handshake."""
         caller = self._caller(data)
-        if "token" in data and self._is_anothers(caller):
-            raise errors.NotAuthenticatedError
-        if not self._core.tokens.revoke(caller):
+        if ("token" in data and self._is_anothers(caller)) or not self._core.tokens.revoke(caller):
             raise errors.NotAuthenticatedError
         return {"success": True}
 
@@ -204,6 +192,16 @@ class UserConversation:
         return own.user.id != caller.user.id
 
 
+ACTIONS: Mapping[str, Callable[[UserConversation, Members], Members | None]] = {
+    "ping": UserConversation.ping,
+    "new": UserConversation.new,
+    "login": UserConversation.log_in,
+    "logout": UserConversation.log_out,
+    "me": UserConversation.me,
+    "details": UserConversation.details,
+}
+
+
 def _parsed(frame: str | bytes) -> Members:
     if isinstance(frame, bytes) or not frame.strip():
         raise InvalidDataError
@@ -243,6 +241,7 @@ def _told(action: str, error: errors.DoormanError) -> Members:
         case errors.InvalidParametersError():
             fields = {_FIELDS.get(name, name): rules for name, rules in error.fields.items()}
             return {"action": action, "error": "invalid_data", "data": fields}
+    log_told(error)
     refusal = REFUSALS[type(error)](error)
     answer: Members = {"action": action, "error": refusal.detail}
     if "Retry-After" in refusal.headers:

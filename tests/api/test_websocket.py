@@ -14,7 +14,7 @@ from api.limits import Limits
 from api.refusals import REFUSALS
 from api.server import AsgiApplication
 from api.websocket import WebSockets
-from api.websocket_actions import UserConversation
+from api.websocket_actions import ACTIONS, UserConversation
 from api.wires import Pace, ServersWire, WebSocketLimits
 from app import Doorman
 from models import errors
@@ -229,7 +229,7 @@ def test_no_action_runs_on_the_event_loop(sqlite_api: Api, monkeypatch: pytest.M
     def ping(*_: object) -> None:
         threads.append(threading.current_thread())
 
-    monkeypatch.setattr(UserConversation, "ping", ping)
+    monkeypatch.setitem(ACTIONS, "ping", ping)
     serve_one(sqlite_api, Wire(), '{"action": "ping"}')
     assert threads
     assert threading.current_thread() not in threads
