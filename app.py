@@ -14,10 +14,11 @@ from api import cli, first_start
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.documents import Documents
 from api.errors import ERRORS
 from api.foresight import foresee
 from api.guards import MAX_BODY_BYTES, register_guards
-from api.health import health_blueprint
+from api.health import Health
 from api.jwt_users import JwtUsers
 from api.limits import Limits
 from api.logs import configure_logging
@@ -137,7 +138,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None) -> Do
     browsers = BrowserRules(settings.allowed_origins, proxies)
     browsers.register(app)
     ERRORS.register(app)
-    app.register_blueprint(health_blueprint(core.store))
+    app.register_blueprint(Health(core.store).blueprint())
     if "websocket" in settings.surfaces:
         limits = WebSocketLimits(in_all=settings.websockets, per_address=settings.websockets_per_address)
         app.conversations = UserConversations(core, proxies, browsers, limits)
@@ -164,7 +165,23 @@ def _jwt(core: Core, proxies: TrustedProxies, settings: Settings) -> list[Bluepr
     return [JwtUsers(core, proxies, proofs_for(settings, core, proxies)).blueprint()]
 
 
-_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}
+def _docs(_: Core, __: TrustedProxies, settings: Settings) -> list[Blueprint]:
+    return [Documents(_openapi, _asyncapi if "websocket" in settings.surfaces else None).blueprint()]
+
+
+def _openapi(app: Flask) -> dict[str, Any]:
+    from api.description.openapi import openapi_document  # noqa: PLC0415 - only workers that are asked load it
+
+    return openapi_document(app)
+
+
+def _asyncapi(_: Flask) -> dict[str, Any]:
+    from api.description.asyncapi import asyncapi_document  # noqa: PLC0415 - see above
+
+    return asyncapi_document()
+
+
+_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt, "docs": _docs}
 
 
 def _create_prepared_app() -> Doorman:

@@ -120,7 +120,7 @@ class Refusals:
         own = _nearest(error, self._own)
         if own is not None:
             return own(error)
-        refusal = _refusal_of(error)
+        refusal = refusal_of(error)
         response = self._shape(refusal)
         response.status_code = refusal.status
         response.headers.update(refusal.headers)
@@ -138,7 +138,8 @@ class Refusals:
         surface.register_error_handler(Exception, handle)
 
 
-def _refusal_of(error: Exception) -> Refusal:
+def refusal_of(error: Exception) -> Refusal:
+    """Return what a client is told of an error for which its surface has no answer of its own."""
     if isinstance(error, HTTPException):
         return _told_http_error(error)
     tell = _nearest(error, REFUSALS)
