@@ -2,9 +2,16 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import EXCLUDE, Schema, fields, validate
 
 from models.user import USER_GROUPS
+
+
+class Shape(Schema):
+    """The members of an object that are sure to be there; more may come with a later version."""
+
+    class Meta:
+        unknown = EXCLUDE
 
 
 def text(description: str, **more: Any) -> fields.String:
@@ -30,7 +37,7 @@ def group() -> fields.String:
 # The v2 surface, and what is no surface's own.
 
 
-class Problem(Schema):
+class Problem(Shape):
     """Problem details (RFC 9457)."""
 
     type = text("A URI that names the kind of problem; about:blank says no more than the status.")
@@ -39,7 +46,7 @@ class Problem(Schema):
     detail = text("What is wrong, in a sentence.")
 
 
-class Missing(Schema):
+class Missing(Shape):
     """There are no parameters, or they are not one JSON object."""
 
     missing_parameters = only(value=True)
@@ -50,37 +57,37 @@ def rules() -> fields.Dict:
     return fields.Dict(required=True, keys=fields.String(), values=fields.List(fields.String()))
 
 
-class Invalid(Schema):
+class Invalid(Shape):
     """Each field that breaks rules, with their sentences."""
 
     invalid_parameters = rules()
 
 
-class NoAccess(Schema):
+class NoAccess(Shape):
     """The caller may not do this, whether or not its object exists."""
 
     access_allowed = only(value=False)
 
 
-class UserExists(Schema):
+class UserExists(Shape):
     """Another user has this name."""
 
     user_exists = only(value=True)
 
 
-class NoSuchUser(Schema):
+class NoSuchUser(Shape):
     """No user has this name."""
 
     user_exists = only(value=False)
 
 
-class UserNames(Schema):
+class UserNames(Shape):
     """Names of users, in order."""
 
     users = fields.List(fields.String(), required=True)
 
 
-class ShownUser(Schema):
+class ShownUser(Shape):
     """A user as the v2 surface shows it."""
 
     user_name = text("The name, as it was given.")
@@ -88,7 +95,7 @@ class ShownUser(Schema):
     token = hash_text("The bcrypt hash of the API token")
 
 
-class ObjectId(Schema):
+class ObjectId(Shape):
     """An id as MongoDB's extended JSON has it."""
 
     oid = text("24 hex digits, never reused.", data_key="$oid")
@@ -100,17 +107,17 @@ class UpdatedUser(ShownUser):
     id = fields.Nested(ObjectId, required=True, data_key="_id")
 
 
-class RawToken(Schema):
+class RawToken(Shape):
     """An API token, shown this once."""
 
     token = text("43 characters of base64url, 256 random bits.")
 
 
-class Nothing(Schema):
+class Nothing(Shape):
     """An empty object."""
 
 
-class ShownSession(Schema):
+class ShownSession(Shape):
     """A session; its id names it, and opens nothing."""
 
     id = text("What names the session in this API.")
@@ -122,19 +129,19 @@ class ShownSession(Schema):
     user_agent = text("What the client called itself then.")
 
 
-class SessionList(Schema):
+class SessionList(Shape):
     """The sessions that open a user, the one that began last first."""
 
     sessions = fields.List(fields.Nested(ShownSession), required=True)
 
 
-class Revoked(Schema):
+class Revoked(Shape):
     """How many sessions were ended."""
 
     revoked = fields.Integer(required=True, metadata={"minimum": 0})
 
 
-class Health(Schema):
+class Health(Shape):
     """It is well."""
 
     status = text("ok, and nothing else.", validate=validate.Equal("ok"))
@@ -143,14 +150,14 @@ class Health(Schema):
 # /createuser.json and its like.
 
 
-class ClassicError(Schema):
+class ClassicError(Shape):
     """What is wrong."""
 
     error = text("What is wrong.")
     detail = fields.String(metadata={"description": "The rule that was broken."})
 
 
-class ClassicUser(Schema):
+class ClassicUser(Shape):
     """A user that has registered."""
 
     username = text("The name.")
@@ -158,7 +165,7 @@ class ClassicUser(Schema):
     created = moment("When the user was made.")
 
 
-class ClassicSession(Schema):
+class ClassicSession(Shape):
     """A session that has begun."""
 
     id = text("The session's id, 15 letters and digits: it opens the session.")
@@ -166,7 +173,7 @@ class ClassicSession(Schema):
     created = moment("When the session began.")
 
 
-class Success(Schema):
+class Success(Shape):
     """It is done."""
 
     success = only(value=True)
@@ -175,19 +182,19 @@ class Success(Schema):
 # The socket and the users class.
 
 
-class Message(Schema):
+class Message(Shape):
     """What is wrong, in a sentence."""
 
     message = text("What is wrong.")
 
 
-class Detail(Schema):
+class Detail(Shape):
     """What is wrong, in a sentence."""
 
     detail = text("What is wrong.")
 
 
-class KeyedUser(Schema):
+class KeyedUser(Shape):
     """A user that has logged in."""
 
     id = text("The user's id.")
@@ -195,13 +202,13 @@ class KeyedUser(Schema):
     token = text("A user key: 40 hex digits.")
 
 
-class Done(Schema):
+class Done(Shape):
     """What has been done."""
 
     msg = text("What has been done, in a sentence.")
 
 
-class ClassUser(Schema):
+class ClassUser(Shape):
     """A user, as the users class shows it."""
 
     id = text("The user's id.")
@@ -217,7 +224,7 @@ class ClassUserWithKey(ClassUser):
     user_key = text("A new user key: 40 hex digits.")
 
 
-class ClassUsers(Schema):
+class ClassUsers(Shape):
     """A page of users."""
 
     next = text("The path and query of the next page, if there is one.", allow_none=True)

@@ -1,12 +1,12 @@
 """The shapes of ``/users``: what goes in, wrapped, and what comes out."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from api.description.shapes import group, text
+from api.description.shapes import Shape, group, text
 from models.user import USER_GROUPS
 
 
-class NewUser(Schema):
+class NewUser(Shape):
     """A user to be made."""
 
     username = text("The name to log in with: 1 to 70 characters.")
@@ -14,26 +14,26 @@ class NewUser(Schema):
     password = text("8 code points to 72 bytes of UTF-8, not a common one.")
 
 
-class NewUserBody(Schema):
+class NewUserBody(Shape):
     """A user to be made, wrapped."""
 
     user = fields.Nested(NewUser, required=True)
 
 
-class Login(Schema):
+class Login(Shape):
     """A user name and its password."""
 
     username = text("The user's name.")
     password = text("The user's password.")
 
 
-class LoginBody(Schema):
+class LoginBody(Shape):
     """A user name and its password, wrapped."""
 
     user = fields.Nested(Login, required=True)
 
 
-class OAuthLogin(Schema):
+class OAuthLogin(Shape):
     """An OAuth user."""
 
     netid = text("The user's name, to the letter.")
@@ -43,13 +43,13 @@ class OAuthLogin(Schema):
     )
 
 
-class OAuthLoginBody(Schema):
+class OAuthLoginBody(Shape):
     """An OAuth user, wrapped."""
 
     user = fields.Nested(OAuthLogin, required=True)
 
 
-class OAuthLoginInfo(Schema):
+class OAuthLoginInfo(Shape):
     """The same in the other wrapper."""
 
     info = fields.Nested(OAuthLogin, required=True)
@@ -59,7 +59,7 @@ def new_group() -> fields.String:
     return text("The new group.", validate=validate.OneOf(USER_GROUPS))
 
 
-class NamedUser(Schema):
+class NamedUser(Shape):
     """A user, by its name and kind."""
 
     username = text("The user's name.")
@@ -82,19 +82,19 @@ class MisspeltGroupChange(NamedUser):
     permissoin = new_group()
 
 
-class GroupChangeBody(Schema):
+class GroupChangeBody(Shape):
     """A user and its new group, wrapped."""
 
     user = fields.Nested(GroupChange, required=True)
 
 
-class MisspeltGroupChangeBody(Schema):
+class MisspeltGroupChangeBody(Shape):
     """The same, as the original spells it."""
 
     user = fields.Nested(MisspeltGroupChange, required=True)
 
 
-class TokenUserFields(Schema):
+class TokenUserFields(Shape):
     """A user, as ``/users`` shows it."""
 
     username = text("The user's name.")
@@ -103,7 +103,7 @@ class TokenUserFields(Schema):
     user_group = group()
 
 
-class TokenUser(Schema):
+class TokenUser(Shape):
     """A user, wrapped."""
 
     user = fields.Nested(TokenUserFields, required=True)
@@ -115,13 +115,13 @@ class LoggedInFields(TokenUserFields):
     token = text("A JSON Web Token (RFC 7519), signed with one of the keys at /.well-known/jwks.json.")
 
 
-class LoggedIn(Schema):
+class LoggedIn(Shape):
     """A user with a token, wrapped."""
 
     user = fields.Nested(LoggedInFields, required=True)
 
 
-class PublicKey(Schema):
+class PublicKey(Shape):
     """A public key (RFC 7517)."""
 
     kty = text("The kind of key.", validate=validate.Equal("EC"))
@@ -133,13 +133,13 @@ class PublicKey(Schema):
     alg = text("The algorithm.", validate=validate.Equal("ES256"))
 
 
-class PublicKeys(Schema):
+class PublicKeys(Shape):
     """A set of public keys (RFC 7517)."""
 
     keys = fields.List(fields.Nested(PublicKey), required=True)
 
 
-class CallbackQuery(Schema):
+class CallbackQuery(Shape):
     """What the issuer sends a browser back with."""
 
     state = text("What the login was begun with.")

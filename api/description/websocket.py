@@ -6,11 +6,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from api.description.shapes import Success, group, moment, text
+from api.description.shapes import Shape, Success, group, moment, text
 from api.websocket_actions import UserConversation
 
 
-class NewData(Schema):
+class NewData(Shape):
     """Whom to register."""
 
     username = text("The name to log in with.")
@@ -18,7 +18,7 @@ class NewData(Schema):
     password = text("8 code points to 72 bytes of UTF-8, not a common one.")
 
 
-class NewAnswer(Schema):
+class NewAnswer(Shape):
     """Who was registered."""
 
     user_id = text("The user's id.")
@@ -26,20 +26,20 @@ class NewAnswer(Schema):
     email = text("The e-mail address.")
 
 
-class LoginData(Schema):
+class LoginData(Shape):
     """Whom to log in."""
 
     username = text("The user's name.")
     password = text("The user's password.")
 
 
-class LoginAnswer(Schema):
+class LoginAnswer(Shape):
     """A token; and the connection is the user's from now on."""
 
     token = text("A JSON Web Token (RFC 7519).")
 
 
-class TokenData(Schema):
+class TokenData(Shape):
     """Who asks, if it is not whose login was made on the connection."""
 
     token = fields.String(metadata={"description": "A JSON Web Token."})
@@ -52,7 +52,7 @@ class DetailsData(TokenData):
     username = fields.String(metadata={"description": "The user's name."})
 
 
-class DetailsAnswer(Schema):
+class DetailsAnswer(Shape):
     """What is public of a user."""
 
     user_id = text("The user's id.")
@@ -61,7 +61,7 @@ class DetailsAnswer(Schema):
     email = fields.String(metadata={"description": "To the user itself and to admins."}, allow_none=True)
 
 
-class MeAnswer(Schema):
+class MeAnswer(Shape):
     """All about the caller."""
 
     user_id = text("The user's id.")
@@ -73,7 +73,7 @@ class MeAnswer(Schema):
     updated_at = moment("When it was last changed.")
 
 
-class ErrorAnswer(Schema):
+class ErrorAnswer(Shape):
     """What is wrong. None of these ends the connection."""
 
     action = fields.String(metadata={"description": "The request's, if it had one."})
