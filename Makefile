@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint bench lock secrets clean
+.PHONY: help run test lint bench generated lock secrets clean
 
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 
@@ -31,6 +31,15 @@ if_installed = [ -x .venv/bin/$1 ] || [ -n "$$CI" ] || { echo 'Skipped: $1 is no
 
 bench: .venv/.development ## Measure Doorman beside its peers and its goals; takes half an hour, and the machine to itself
 	@.venv/bin/python -m bench
+
+swagger_ui := tests/clients/node_modules/swagger-ui-dist
+docs_page := api/docs_page
+
+generated: .venv/.development tests/clients/node_modules/.made ## Make anew what is made from the code: the collection, and the page's library
+	@for file in swagger-ui-bundle.js swagger-ui.css; do gzip -9nc $(swagger_ui)/$$file > $(docs_page)/$$file.gz; done
+	@cd $(swagger_ui) && cat NOTICE LICENSE swagger-ui-bundle.js.LICENSE.txt > $(CURDIR)/$(docs_page)/swagger-ui.LICENSE.txt
+	@.venv/bin/python -m postman
+	@git --no-pager diff --stat -- $(docs_page) '*.postman_*.json'
 
 # Python 3.11, the oldest that is supported, so that the locks hold for all of them.
 lock := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -18,13 +18,14 @@ from api.browsers import BrowserRules
 from api.classic import Classic
 from api.console.surface import Console
 from api.descriptors import websockets_that_fit
-from api.errors import register_errors
+from api.documents import Documents
+from api.errors import ERRORS
 from api.exchanges import KEY as EXCHANGE
 from api.exchanges import REQUEST_ID, Exchange, RunningFor, current
 from api.foresight import foresee
 from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
-from api.health import health_blueprint
+from api.health import Health
 from api.jwt_users import JwtUsers
 from api.launch import Launch
 from api.limits import Limits
@@ -177,8 +178,8 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
     register_guards(app)
     browsers = BrowserRules(settings.allowed_origins, proxies)
     browsers.register(app)
-    register_errors(app)
-    app.register_blueprint(health_blueprint(core.store))
+    ERRORS.register(app)
+    app.register_blueprint(Health(core.store).blueprint())
     if "websocket" in settings.surfaces:
         fitting = websockets_that_fit(settings.websockets)
         limits = WebSocketLimits(in_all=fitting, per_address=settings.websockets_per_address)
@@ -214,7 +215,23 @@ def _jwt(core: Core, proxies: TrustedProxies, settings: Settings) -> list[Bluepr
     return [JwtUsers(core, proxies, proofs_for(settings, core, proxies)).blueprint()]
 
 
-_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt}
+def _docs(_: Core, __: TrustedProxies, settings: Settings) -> list[Blueprint]:
+    return [Documents(_openapi, _asyncapi if "websocket" in settings.surfaces else None).blueprint()]
+
+
+def _openapi(app: Flask) -> dict[str, Any]:
+    from api.description.openapi import openapi_document  # noqa: PLC0415 - only workers that are asked load it
+
+    return openapi_document(app)
+
+
+def _asyncapi(_: Flask) -> dict[str, Any]:
+    from api.description.asyncapi import asyncapi_document  # noqa: PLC0415 - see above
+
+    return asyncapi_document()
+
+
+_BLUEPRINTS = {"v2": _v2, "syncano": _syncano, "classic": _classic, "jwt": _jwt, "docs": _docs}
 
 
 def _create_prepared_app() -> Doorman:

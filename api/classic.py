@@ -9,7 +9,7 @@ from api.answers import json_answer
 from api.exchanges import recognised
 from api.json_body import parse_object
 from api.proxies import TrustedProxies
-from api.refusals import Answers, Refusal
+from api.refusals import Refusal, Refusals
 from api.routes import add_route, make_surface
 from api.schemas import iso_time, load_credentials
 from api.session_cookie import COOKIE, session_ids
@@ -23,6 +23,18 @@ _MOST_COOKIES = 50
 _USER_NAME = re.compile(r"[a-zA-Z0-9_]{3,40}")
 
 
+class BadUserNameError(errors.DoormanError):
+    """The user name is none of this surface's; the message is the rule."""
+
+
+class BadPasswordError(errors.DoormanError):
+    """The password breaks a rule; the message is the rule."""
+
+
+class NoSessionError(errors.DoormanError):
+    """Nothing that the request names is a session."""
+
+
 class Classic:
     """The routes. Any content type is read as JSON, since the contract's own client sends ``text/plain``."""
 
@@ -31,12 +43,7 @@ class Classic:
         self._proxies = proxies
 
     def blueprint(self) -> Blueprint:
-        own: Answers = {
-            errors.UserExistsError: lambda _: _refused(409, "User already exists"),
-            errors.UnknownUserError: lambda _: _refused(409, "User does not exist"),
-            errors.NotAuthenticatedError: lambda _: _refused(401, "Invalid password"),
-        }
-        blueprint = make_surface("classic", _shape, own)
+        blueprint = make_surface("classic", REFUSALS)
         add_route(blueprint, "/createuser.json", POST=self.create_user)
         add_route(blueprint, "/login.json", POST=self.login)
         add_route(blueprint, "/logout.json", POST=self.logout)
@@ -47,11 +54,11 @@ class Classic:
         self._core.registrations.require_open()
         user_name, password = load_credentials(parse_object(request.get_data()))
         if not _USER_NAME.fullmatch(user_name):
-            return _refused(400, "Invalid username", "It must have 3 to 40 letters, digits and underscores.")
+            raise BadUserNameError("It must have 3 to 40 letters, digits and underscores.")
         try:
             user = self._core.registrations.register(self._client(), user_name, password).user
         except errors.InvalidParametersError as error:
-            return _refused(400, "Invalid password", " ".join(error.fields.get("password", [])))
+            raise BadPasswordError(" ".join(error.fields.get("password", []))) from error
         return jsonify(username=user.user_name, hash=user.password_hash, created=iso_time(user.created_at))
 
     def login(self) -> Response:
@@ -70,7 +77,7 @@ class Classic:
         named, cookies = request.args.getlist("s"), session_ids()
         is_ended = len(named) == 1 and self._end(named[0]) if "s" in request.args else self._end(*cookies)
         if not is_ended:
-            return _refused(401, "No session")
+            raise NoSessionError
         answer = jsonify(success=True)
         if "s" not in request.args or named == cookies:
             answer.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=self._is_secure())
@@ -111,3 +118,16 @@ def _refused(status: int, error: str, detail: str | None = None) -> Response:
 
 def _shape(refusal: Refusal) -> Response:
     return _refused(refusal.status, refusal.detail)
+
+
+REFUSALS = Refusals(
+    _shape,
+    {
+        BadUserNameError: lambda error: _refused(400, "Invalid username", str(error)),
+        BadPasswordError: lambda error: _refused(400, "Invalid password", str(error)),
+        NoSessionError: lambda _: _refused(401, "No session"),
+        errors.UserExistsError: lambda _: _refused(409, "User already exists"),
+        errors.UnknownUserError: lambda _: _refused(409, "User does not exist"),
+        errors.NotAuthenticatedError: lambda _: _refused(401, "Invalid password"),
+    },
+)

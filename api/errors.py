@@ -1,11 +1,11 @@
 """How the v2 surface, and all that is no surface's own, tells errors: RFC 9457 where its contract has no body."""
 
-from flask import Flask, Response
+from flask import Response
 
 from api.answers import json_answer
 from api.auth import challenges
 from api.problems import PROBLEM_JSON, problem_details
-from api.refusals import Answers, MissingParametersError, Refusal, register_refusals
+from api.refusals import MissingParametersError, Refusal, Refusals
 from models import errors
 
 
@@ -27,16 +27,14 @@ def _not_authenticated(_: errors.NotAuthenticatedError) -> Response:
     return answer
 
 
-ANSWERS: Answers = {
-    MissingParametersError: _missing,
-    errors.InvalidParametersError: lambda error: json_answer(400, {"invalid_parameters": error.fields}),
-    errors.NotAuthenticatedError: _not_authenticated,
-    errors.AccessDeniedError: lambda _: json_answer(403, {"access_allowed": False}),
-    errors.UserExistsError: lambda _: json_answer(403, {"user_exists": True}),
-    errors.UserNotFoundError: lambda _: json_answer(403, {"user_exists": False}),
-}
-
-
-def register_errors(app: Flask) -> None:
-    """Let every error that no other surface answers become its answer."""
-    register_refusals(app, problem, ANSWERS)
+ERRORS = Refusals(
+    problem,
+    {
+        MissingParametersError: _missing,
+        errors.InvalidParametersError: lambda error: json_answer(400, {"invalid_parameters": error.fields}),
+        errors.NotAuthenticatedError: _not_authenticated,
+        errors.AccessDeniedError: lambda _: json_answer(403, {"access_allowed": False}),
+        errors.UserExistsError: lambda _: json_answer(403, {"user_exists": True}),
+        errors.UserNotFoundError: lambda _: json_answer(403, {"user_exists": False}),
+    },
+)

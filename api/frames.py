@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from api.json_body import parse_object
-from api.refusals import REFUSALS, MissingParametersError
+from api.refusals import REFUSALS, MissingParametersError, log_told
 from models import errors
 
 Members = dict[str, Any]
@@ -59,6 +59,7 @@ def told(action: str, error: errors.DoormanError) -> Members:
         case errors.InvalidParametersError():
             fields = {_FIELDS.get(name, name): rules for name, rules in error.fields.items()}
             return {"action": action, "error": "invalid_data", "data": fields}
+    log_told(error)
     refusal = REFUSALS[type(error)](error)
     answer: Members = {"action": action, "error": refusal.detail}
     if "Retry-After" in refusal.headers:

@@ -5,17 +5,23 @@ from flask import Blueprint
 from models.storage import Store
 
 
-def health_blueprint(store: Store) -> Blueprint:
-    """Make ``GET /healthz/live`` (the process answers) and ``GET /healthz/ready`` (and its store does: else 503)."""
-    blueprint = Blueprint("health", __name__, url_prefix="/healthz")
+class Health:
+    """The routes, which need no credentials."""
 
-    @blueprint.get("/live")
-    def live() -> dict[str, str]:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("health", __name__, url_prefix="/healthz")
+        blueprint.get("/live")(self.live)
+        blueprint.get("/ready")(self.ready)
+        return blueprint
+
+    def live(self) -> dict[str, str]:
+        """Tell that the process answers."""
         return {"status": "ok"}
 
-    @blueprint.get("/ready")
-    def ready() -> dict[str, str]:
-        store.ping()
+    def ready(self) -> dict[str, str]:
+        """Tell that the process answers, and that its store does."""
+        self._store.ping()
         return {"status": "ok"}
-
-    return blueprint

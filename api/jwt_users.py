@@ -12,7 +12,7 @@ from api.json_body import read_members
 from api.jwt_auth import JwtAuth
 from api.oauth_proofs import NoIssuerError, OAuthProofs
 from api.proxies import TrustedProxies
-from api.refusals import Answers, Refusal, note_reason
+from api.refusals import Refusal, Refusals
 from api.routes import add_route, make_surface
 from models import errors
 from models.account_rules import Changes
@@ -22,7 +22,6 @@ from models.secret import Secret
 from models.user import USER_GROUPS, User, UserGroup
 
 _MOST_CHARACTERS = 70
-_WRONG = "E-mail or password is incorrect"
 
 
 class BlankFieldsError(errors.DoormanError):
@@ -37,6 +36,14 @@ class BadNameError(errors.DoormanError):
     """A name breaks a rule of this surface; the message is what the contract says of it."""
 
 
+class BadValueError(errors.DoormanError):
+    """A value is none of those that it may be; the message is what the contract says of it."""
+
+
+class WrongCredentialsError(errors.DoormanError):
+    """User name and password are no user's."""
+
+
 class JwtUsers:
     """The routes. Bodies are wrapped, ``{"user": {…}}``, and failures are a JSON string."""
 
@@ -47,17 +54,7 @@ class JwtUsers:
         self._auth = JwtAuth(core, proxies)
 
     def blueprint(self) -> Blueprint:
-        own: Answers = {
-            BlankFieldsError: lambda error: json_answer(422, f"{', '.join(error.fields)} cannot be blank."),
-            BadNameError: lambda error: json_answer(422, str(error)),
-            errors.InvalidParametersError: _broken_rules,
-            errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorized"),
-            errors.AccessDeniedError: lambda _: json_answer(403, "Unauthorized"),
-            NoIssuerError: lambda _: json_answer(400, "No issuer is configured here."),
-            errors.UserExistsError: lambda _: json_answer(422, "Username is already registered"),
-            errors.UserNotFoundError: lambda _: json_answer(400, "User does not exist"),
-        }
-        blueprint = make_surface("jwt_users", _shape, own)
+        blueprint = make_surface("jwt_users", REFUSALS)
         for group in USER_GROUPS:
             add_route(blueprint, f"/users/{group}", POST=partial(self.create_user, group))
         add_route(blueprint, "/users/login", POST=self.login)
@@ -83,8 +80,7 @@ class JwtUsers:
                 user_name, Secret(password), self._proxies.client(request.environ)
             )
         except errors.NotAuthenticatedError as error:
-            note_reason(error)
-            return json_answer(422, _WRONG)
+            raise WrongCredentialsError from error
         return self._with_token(caller)
 
     def login_by_oauth(self) -> Response:
@@ -95,7 +91,7 @@ class JwtUsers:
         members = _wrapped("user", "info")
         net_id = members.get("netid")
         if not isinstance(net_id, str) or not net_id.strip():
-            return json_answer(400, "Netid cannot be blank.")
+            raise BadValueError("Netid cannot be blank.")
         name = members.get("name")
         if members.get("id_token") is not None:
             shown_name = name if isinstance(name, str) else None
@@ -117,10 +113,10 @@ class JwtUsers:
         members = _wrapped("user")
         group = members.get("permission", members.get("permissoin"))
         if group not in USER_GROUPS:
-            return json_answer(400, "Invalid New Permission.")
+            raise BadValueError("Invalid New Permission.")
         oauth = members.get("oauth")
         if type(oauth) is not int or oauth not in (0, 1):  # to Python, true and 1.0 are 1 too
-            return json_answer(400, "Use 0 and 1 for oauth value.")
+            raise BadValueError("Use 0 and 1 for oauth value.")
         (user_name,) = _texts(members, "username")
         try:
             self._core.accounts.update(admin, user_name, {"user_group": group}, 1 if oauth else 0)
@@ -194,3 +190,20 @@ def _broken_rules(error: errors.InvalidParametersError) -> Response:
 
 def _shape(refusal: Refusal) -> Response:
     return json_answer(refusal.status, refusal.detail)
+
+
+REFUSALS = Refusals(
+    _shape,
+    {
+        BlankFieldsError: lambda error: json_answer(422, f"{', '.join(error.fields)} cannot be blank."),
+        BadNameError: lambda error: json_answer(422, str(error)),
+        BadValueError: lambda error: json_answer(400, str(error)),
+        WrongCredentialsError: lambda _: json_answer(422, "E-mail or password is incorrect"),
+        NoIssuerError: lambda _: json_answer(400, "No issuer is configured here."),
+        errors.InvalidParametersError: _broken_rules,
+        errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorized"),
+        errors.AccessDeniedError: lambda _: json_answer(403, "Unauthorized"),
+        errors.UserExistsError: lambda _: json_answer(422, "Username is already registered"),
+        errors.UserNotFoundError: lambda _: json_answer(400, "User does not exist"),
+    },
+)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -40,22 +40,13 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Told = TypeVar("Told")
 Shape = Callable[[Refusal], Response]
 Answers = Mapping[type[errors.DoormanError], Callable[[Any], Response]]
 
 
 def _wait(status: int, detail: str, seconds: int) -> Refusal:
     return Refusal(status, detail, {"Retry-After": str(seconds)})
-
-
-def _told_unavailable(error: errors.UnavailableError) -> Refusal:
-    _unavailable.warning(f"Answered 503: {error}")
-    return _wait(503, "The service cannot answer now; try again.", error.retry_after)
-
-
-def _told_corrupt(error: errors.CorruptRecordError) -> Refusal:
-    logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
-    return Refusal(500, "What is stored for this user cannot be read; the log names it.")
 
 
 def _told_rules(error: errors.InvalidParametersError) -> Refusal:
@@ -87,8 +78,8 @@ REFUSALS: Mapping[type[errors.DoormanError], Callable[[Any], Refusal]] = {
     errors.LastAdminError: lambda _: Refusal(
         409, "This is the last enabled admin: it can be neither deleted, demoted nor disabled."
     ),
-    errors.UnavailableError: _told_unavailable,
-    errors.CorruptRecordError: _told_corrupt,
+    errors.UnavailableError: lambda error: _wait(503, "The service cannot answer now; try again.", error.retry_after),
+    errors.CorruptRecordError: lambda _: Refusal(500, "What is stored for this user cannot be read; the log names it."),
 }
 
 _DETAILS = {
@@ -106,14 +97,27 @@ def _told_http_error(error: HTTPException) -> Refusal:
     return Refusal(status, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase), headers)
 
 
-def _told_crash(error: Exception) -> Refusal:
+def log_told(error: Exception) -> None:
+    """Log what the operator has to know of an error in the table; what the others are, clients know best."""
+    match error:
+        case errors.UnavailableError():
+            _unavailable.warning(f"Answered 503: {error}")
+        case errors.CorruptRecordError():
+            logger.error("What is stored for the user with the id %s is not what Doorman writes.", error.record_id)
+
+
+def _log_crash(error: Exception) -> None:
     # The path has no query here, and neither headers nor body: those carry credentials.
     logger.error("%s %r failed", request.method, request.path, exc_info=error)
-    return Refusal(500, "Something went wrong here; it was logged.")
 
 
 def reason_of(error: Exception) -> str:
-    """Return what metrics call an error of the core, or of the table above: its own name, ``unknown_user``."""
+    """Return what metrics call an error of the core, or of the table above: its own name, ``unknown_user``.
+
+    Where a surface has put an error of its own in the place of the core's, that is the one.
+    """
+    if isinstance(error.__cause__, errors.DoormanError):
+        error = error.__cause__
     if isinstance(error, errors.NotAuthenticatedError):
         error = errors.NotAuthenticatedError()  # whoever sees the figures is not to learn which names there are
     return _snake_case(type(error).__name__.removesuffix("Error"))
@@ -124,42 +128,53 @@ def _snake_case(name: str) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def note_reason(error: errors.DoormanError) -> None:
+def _note_reason(error: Exception) -> None:
     """Note why the request that this code runs for is refused."""
-    current().reason = reason_of(error)
+    if isinstance(error, errors.DoormanError):
+        current().reason = reason_of(error)
+    elif not isinstance(error, HTTPException):
+        current().reason = "crash"
 
 
-def _counted(answer: Callable[[Any], Response]) -> Callable[[Any], Response]:
-    """Note why a request is refused, before it is told."""
+class Refusals:
+    """How a surface tells errors: ``own`` ones as its contract has them, all others in its shape."""
 
-    def noted(error: Exception) -> Response:
-        if isinstance(error, errors.DoormanError):
-            note_reason(error)
-        elif not isinstance(error, HTTPException):
-            current().reason = "crash"
-        return answer(error)
+    def __init__(self, shape: Shape, own: Answers) -> None:
+        self._shape = shape
+        self._own = own
 
-    return noted
+    def answer(self, error: Exception) -> Response:
+        """Make the answer to an error, whatever it is."""
+        own = _nearest(error, self._own)
+        if own is not None:
+            return own(error)
+        refusal = refusal_of(error)
+        response = self._shape(refusal)
+        response.status_code = refusal.status
+        response.headers.update(refusal.headers)
+        return response
+
+    def register(self, surface: Flask | Blueprint) -> None:
+        """Let every error that leaves a view of the surface be logged, if need be, and become its answer."""
+
+        def handle(error: Exception) -> Response:
+            _note_reason(error)
+            is_known = isinstance(error, (HTTPException, *REFUSALS, *self._own))
+            (log_told if is_known else _log_crash)(error)
+            return self.answer(error)
+
+        surface.register_error_handler(HTTPException, handle)
+        surface.register_error_handler(Exception, handle)
 
 
-def register_refusals(surface: Flask | Blueprint, shape: Shape, own: Answers | None = None) -> None:
-    """Let every error that leaves a view of the surface become an answer: ``own`` ones, and others in its shape."""
+def refusal_of(error: Exception) -> Refusal:
+    """Return what a client is told of an error for which its surface has no answer of its own."""
+    if isinstance(error, HTTPException):
+        return _told_http_error(error)
+    tell = _nearest(error, REFUSALS)
+    return Refusal(500, "Something went wrong here; it was logged.") if tell is None else tell(error)
 
-    def told(tell: Callable[[Any], Refusal]) -> Callable[[Any], Response]:
-        def answer(error: Exception) -> Response:
-            refusal = tell(error)
-            response = shape(refusal)
-            response.status_code = refusal.status
-            response.headers.update(refusal.headers)
-            return response
 
-        return answer
-
-    own = own or {}
-    for kind, answer in own.items():
-        surface.register_error_handler(kind, _counted(answer))
-    for kind in REFUSALS.keys() - own.keys():
-        nearest = next((own[ancestor] for ancestor in kind.__mro__ if ancestor in own), None)
-        surface.register_error_handler(kind, _counted(nearest or told(REFUSALS[kind])))
-    surface.register_error_handler(HTTPException, told(_told_http_error))
-    surface.register_error_handler(Exception, _counted(told(_told_crash)))
+def _nearest(error: Exception, table: Mapping[type[errors.DoormanError], Told]) -> Told | None:
+    """Return what the table has for the error's class, or else for the nearest of those that it is a kind of."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)

@@ -1,13 +1,13 @@
 """Blueprints of the surfaces whose errors have a shape of their own, also for a method that does not work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
-from api.refusals import Answers, Shape, register_refusals
+from api.refusals import Refusals
 from models.errors import InvalidParametersError
 
 View = Callable[..., Any]
@@ -20,12 +20,24 @@ class AnyMethodRule(Rule):
         super().__init__(string, **(options | {"methods": None} if any_method else options))
 
 
-def make_surface(name: str, shape: Shape, own: Answers) -> Blueprint:
+class MethodViews:
+    """The views of a path, one for each method that works there."""
+
+    def __init__(self, views: Mapping[str, View]) -> None:
+        self.views = views
+
+    def __call__(self, **values: str) -> Any:
+        if request.method not in self.views:
+            raise MethodNotAllowed(list(self.views))
+        return self.views[request.method](**values)
+
+
+def make_surface(name: str, refusals: Refusals) -> Blueprint:
     """Make the blueprint of a surface. Whatever its paths call the instance, this is the one."""
     blueprint = Blueprint(name, __name__)
     blueprint.url_value_preprocessor(_without_instance)
     blueprint.before_request(_refuse_odd_query)
-    register_refusals(blueprint, shape, own)
+    refusals.register(blueprint)
     return blueprint
 
 
@@ -37,12 +49,7 @@ def add_route(blueprint: Blueprint, path: str, **views: View) -> None:
     if "GET" in views:
         views["HEAD"] = views["GET"]
 
-    def dispatch(**values: str) -> Any:
-        if request.method not in views:
-            raise MethodNotAllowed(list(views))
-        return views[request.method](**values)
-
-    blueprint.add_url_rule(path, path.replace(".", " "), dispatch, strict_slashes=False, any_method=True)
+    blueprint.add_url_rule(path, path.replace(".", " "), MethodViews(views), strict_slashes=False, any_method=True)
 
 
 def _without_instance(_: str | None, values: dict[str, Any] | None) -> None:

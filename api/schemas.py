@@ -19,6 +19,11 @@ _REQUIRED = "It is required."
 _GROUP = validate.OneOf(USER_GROUPS, error="It must be one of: {choices}.")
 
 
+def means(description: str) -> dict[str, str]:
+    """Return the metadata of a field that the description of the API shows."""
+    return {"description": description}
+
+
 class Text(fields.String):
     """A JSON string, and nothing that could be turned into one."""
 
@@ -46,8 +51,9 @@ class Flag(fields.Field[bool]):
 class Digits(fields.Field[int]):
     """A number in a query, in one spelling: Python, and so marshmallow, reads "01", "+1", " 1" and others as 1 too."""
 
-    def __init__(self, least: int, most: int, *, load_default: int | None) -> None:
-        super().__init__(load_default=load_default)
+    def __init__(self, least: int, most: int, *, load_default: int | None, meaning: str = "") -> None:
+        super().__init__(load_default=load_default, metadata={"description": meaning} if meaning else None)
+        self.least, self.most = least, most
         self._texts = {str(number): number for number in range(least, most + 1)}
         self._rule = f"It must be {least} {'or' if most == least + 1 else 'to'} {most}."
 
@@ -85,33 +91,35 @@ class _Strict(Schema):
 class UserFields(_Strict):
     """What can be set on a user."""
 
-    password = SecretText()
-    token = SecretText()
-    name = Text(allow_none=True)
-    email = Text(allow_none=True)
-    user_group = Text(validate=_GROUP)
-    disabled = Flag()
+    password = SecretText(metadata=means("8 code points to 72 bytes of UTF-8, not a common one."))
+    token = SecretText(
+        metadata=means("15 to 72 characters of RFC 6750. Without one, the user has one that nobody sees.")
+    )
+    name = Text(allow_none=True, metadata=means("What the user is called: 1 to 70 code points."))
+    email = Text(allow_none=True, metadata=means("An address that no other user has; null removes it."))
+    user_group = Text(validate=_GROUP, metadata=means("noob, unless it is given. Admins alone may give it."))
+    disabled = Flag(metadata=means("Whether the user's credentials are refused."))
 
 
 class UserQuery(_Strict):
     """The query of the routes for one user."""
 
-    oauth = Digits(0, 1, load_default=0)
+    oauth = Digits(0, 1, load_default=0, meaning="1 names the OAuth users instead of the ordinary ones.")
 
 
 class ListQuery(UserQuery):
     """The query of the list."""
 
-    limit = Digits(1, MAX_PAGE, load_default=None)
-    after = Text(load_default=None)
-    prefix = Text(load_default="")
-    user_group = Text(load_default=None, validate=_GROUP)
+    limit = Digits(1, MAX_PAGE, load_default=None, meaning="The most names of a page; without it, all are streamed.")
+    after = Text(load_default=None, metadata=means("List what comes after this name."))
+    prefix = Text(load_default="", metadata=means("List names that begin like this."))
+    user_group = Text(load_default=None, validate=_GROUP, metadata=means("List the users of this group."))
 
 
 class SessionsQuery(UserQuery):
     """The query of the route that ends a user's sessions."""
 
-    but = Text(load_default=None, data_key="except")
+    but = Text(load_default=None, data_key="except", metadata=means("The id of a session that stays."))
 
 
 class VerifyQuery(_Strict):
@@ -123,9 +131,12 @@ class VerifyQuery(_Strict):
 class UsersClassQuery(_Strict):
     """The query of the list of the users class."""
 
-    query = Text(load_default=None)
-    page_size = Digits(1, 500, load_default=100)
-    after = Text(load_default=None)
+    query = Text(
+        load_default=None,
+        metadata=means('JSON: by "id" or "username", {"_eq": a value} or {"_in": a list of at most 500 values}.'),
+    )
+    page_size = Digits(1, 500, load_default=100, meaning="The most users of a page.")
+    after = Text(load_default=None, metadata=means("What a page's `next` says."))
 
 
 class Credentials(Schema):

@@ -12,7 +12,7 @@ from models.secret_key import MIN_SECRET_KEY_BYTES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # The ways in, by their names in the setting.
-SURFACES = ("v2", "syncano", "classic", "jwt", "websocket", "console")
+SURFACES = ("v2", "syncano", "classic", "jwt", "websocket", "console", "docs")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "text")
 SQLITE = "sqlite:///"

@@ -6,7 +6,7 @@ from api.answers import json_answer
 from api.exchanges import recognised
 from api.json_body import read_members
 from api.proxies import TrustedProxies
-from api.refusals import Answers, Refusal, note_reason
+from api.refusals import Refusal, Refusals
 from api.routes import add_route, make_surface
 from api.schemas import broken_fields, load_changed_credentials, load_credentials
 from models import errors, names
@@ -17,8 +17,15 @@ from models.credentials import Caller
 from models.secret import Secret
 from models.sessions import USER_KEY
 
-_NO_EMAIL = {"username": "Given email is invalid."}
 _PATHS = ("/user-auth", "/v3/instances/<instance>/endpoints/sockets/user-auth")
+
+
+class NoEmailError(errors.DoormanError):
+    """The user name is no e-mail address."""
+
+
+class WrongCredentialsError(errors.DoormanError):
+    """User name and password open nothing."""
 
 
 class UserAuth:
@@ -29,13 +36,7 @@ class UserAuth:
         self._proxies = proxies
 
     def blueprint(self) -> Blueprint:
-        own: Answers = {
-            errors.InvalidParametersError: _broken_rules,
-            errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorised"),
-            errors.UserNotFoundError: lambda _: json_answer(401, "Unauthorised"),  # deleted since it was recognised
-            errors.UserExistsError: lambda _: json_answer(400, {"username": "User already exists."}),
-        }
-        blueprint = make_surface("user_auth", _shape, own)
+        blueprint = make_surface("user_auth", REFUSALS)
         for path in _PATHS:
             for view in (self.register, self.login, self.update, self.delete):
                 add_route(blueprint, f"{path}/{view.__name__}/", POST=view)
@@ -46,7 +47,7 @@ class UserAuth:
         self._core.registrations.require_open()
         members = read_members()
         if not _is_email(members.get("username")):
-            return json_answer(400, _NO_EMAIL)
+            raise NoEmailError
         user_name, password = load_credentials(members)
         return self._logged_in(self._core.registrations.register(self._client(), user_name, password))
 
@@ -56,8 +57,7 @@ class UserAuth:
         try:
             return self._logged_in(self._core.authenticator.password(user_name, password, self._client()))
         except errors.NotAuthenticatedError as error:
-            note_reason(error)
-            return json_answer(400, {"message": "Given credentials are invalid."})
+            raise WrongCredentialsError from error
 
     def update(self) -> Response:
         """Change the ``username``, the ``password`` or both of whoever the user key belongs to."""
@@ -67,7 +67,7 @@ class UserAuth:
         if user_name is not None and user_name != caller.user.user_name:
             self._core.registrations.require_open()  # else admins give the names, too
             if not _is_email(user_name):
-                return json_answer(400, _NO_EMAIL)
+                raise NoEmailError
         self._core.accounts.update(caller, UserId(caller.user.id), changes)
         return json_answer(200, {"msg": f"User with ID {caller.user.id} has been updated!"})
 
@@ -112,3 +112,16 @@ def _broken_rules(error: errors.InvalidParametersError) -> Response:
 
 def _shape(refusal: Refusal) -> Response:
     return json_answer(refusal.status, {"message": refusal.detail})
+
+
+REFUSALS = Refusals(
+    _shape,
+    {
+        NoEmailError: lambda _: json_answer(400, {"username": "Given email is invalid."}),
+        WrongCredentialsError: lambda _: json_answer(400, {"message": "Given credentials are invalid."}),
+        errors.InvalidParametersError: _broken_rules,
+        errors.NotAuthenticatedError: lambda _: json_answer(401, "Unauthorised"),
+        errors.UserNotFoundError: lambda _: json_answer(401, "Unauthorised"),  # deleted since it was recognised
+        errors.UserExistsError: lambda _: json_answer(400, {"username": "User already exists."}),
+    },
+)

@@ -11,7 +11,7 @@ from api.exchanges import recognised
 from api.json_body import parse_object, read_members
 from api.proxies import TrustedProxies
 from api.queries import query
-from api.refusals import Answers, MissingParametersError, Refusal, note_reason
+from api.refusals import MissingParametersError, Refusal, Refusals
 from api.routes import add_route, make_surface
 from api.schemas import (
     USERS_CLASS_QUERY,
@@ -40,6 +40,10 @@ class NoApiKeyError(errors.NotAuthenticatedError):
     """``X-Api-Key`` is not an admin's token."""
 
 
+class WrongCredentialsError(errors.DoormanError):
+    """User name and password are no user's."""
+
+
 class UsersClass:
     """The routes, under both versions of the path, whatever the instance is called."""
 
@@ -48,13 +52,7 @@ class UsersClass:
         self._proxies = proxies
 
     def blueprint(self) -> Blueprint:
-        own: Answers = {
-            NoApiKeyError: lambda _: json_answer(403, {"detail": "No such API Key."}),
-            errors.InvalidParametersError: lambda error: json_answer(400, broken_fields(error)),
-            errors.UserExistsError: lambda _: json_answer(400, {"username": ["This field must be unique."]}),
-            errors.UserNotFoundError: lambda _: json_answer(404, {"detail": "Not found."}),
-        }
-        blueprint = make_surface("users_class", _shape, own)
+        blueprint = make_surface("users_class", REFUSALS)
         for path in _PATHS:
             add_route(blueprint, path, GET=self.list_users, POST=self.create_user)
             add_route(blueprint, f"{path}auth/", POST=self.login)
@@ -111,8 +109,7 @@ class UsersClass:
             # All of the server's users come from its address: each of them is slowed down by itself.
             caller = self._core.authenticator.password(user_name, password, admin.client, is_vouched=True)
         except errors.NotAuthenticatedError as error:
-            note_reason(error)
-            return json_answer(401, {"detail": "Invalid username or password."})
+            raise WrongCredentialsError from error
         return self._with_key(200, caller)
 
     def _admin(self) -> Caller:
@@ -175,3 +172,15 @@ def _shown(user: User) -> dict[str, Any]:
 
 def _shape(refusal: Refusal) -> Response:
     return json_answer(refusal.status, {"detail": refusal.detail})
+
+
+REFUSALS = Refusals(
+    _shape,
+    {
+        NoApiKeyError: lambda _: json_answer(403, {"detail": "No such API Key."}),
+        WrongCredentialsError: lambda _: json_answer(401, {"detail": "Invalid username or password."}),
+        errors.InvalidParametersError: lambda error: json_answer(400, broken_fields(error)),
+        errors.UserExistsError: lambda _: json_answer(400, {"username": ["This field must be unique."]}),
+        errors.UserNotFoundError: lambda _: json_answer(404, {"detail": "Not found."}),
+    },
+)

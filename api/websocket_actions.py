@@ -95,14 +95,6 @@ class UserConversation:
         self._authorization = authorization
         self._user_agent = user_agent
         self._token: Secret | None = None  # of the login that was made on this connection
-        self._actions: Mapping[str, Callable[[Members], Members | None]] = {
-            "ping": self.ping,
-            "new": self.new,
-            "login": self.log_in,
-            "logout": self.log_out,
-            "me": self.me,
-            "details": self.details,
-        }
 
     def answer(self, frame: str | bytes) -> str:
         """Carry out the action of a frame, and return the frame that answers it."""
@@ -126,7 +118,7 @@ class UserConversation:
             answer = self._refused("other", {"error": "No action provided."})
         elif not isinstance(action, str):
             answer = self._refused("other", {"error": "Invalid action type."})
-        elif action not in self._actions:
+        elif action not in ACTIONS:
             answer = self._refused("other", {"action": action, "error": "Unknown action."})
         else:
             answer = handle(action, request.get("data"))
@@ -136,7 +128,7 @@ class UserConversation:
         if data is not None and not isinstance(data, dict):
             return self._refused(action, {"action": action, "error": "Invalid data."})
         try:
-            answer = self._actions[action](data or {})
+            answer = ACTIONS[action](self, data or {})
         except _REFUSED as error:
             return self._told(action, error)
         except Exception:
@@ -178,9 +170,7 @@ class UserConversation:
     def log_out(self, data: Members) -> Members:
         """Revoke the caller's ``token``, everywhere; or, without one, that of the login or of the handshake."""
         caller = self._caller(data)
-        if "token" in data and self._is_anothers(caller):
-            raise errors.NotAuthenticatedError
-        if not self._core.tokens.revoke(caller):
+        if ("token" in data and self._is_anothers(caller)) or not self._core.tokens.revoke(caller):
             raise errors.NotAuthenticatedError
         return {"success": True}
 
@@ -232,3 +222,13 @@ class UserConversation:
         except errors.NotAuthenticatedError:
             return False
         return own.user.id != caller.user.id
+
+
+ACTIONS: Mapping[str, Callable[[UserConversation, Members], Members | None]] = {
+    "ping": UserConversation.ping,
+    "new": UserConversation.new,
+    "login": UserConversation.log_in,
+    "logout": UserConversation.log_out,
+    "me": UserConversation.me,
+    "details": UserConversation.details,
+}

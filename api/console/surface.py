@@ -14,7 +14,7 @@ from api.console.pages import HOME, Pages, add_headers
 from api.console.sessions import Sessions
 from api.console.users import Users
 from api.proxies import TrustedProxies
-from api.refusals import Answers, ForeignOriginError, Refusal
+from api.refusals import Answers, ForeignOriginError, Refusal, Refusals
 from api.routes import View, add_route, make_surface
 from models import errors
 from models.core import Core
@@ -50,7 +50,7 @@ class Console:
             ForeignOriginError: lambda _: self._tell(Refusal(403, _FOREIGN)),
             StaleFormError: lambda _: self._tell(Refusal(403, _STALE_FORM)),
         }
-        blueprint = make_surface("console", self._tell, own)
+        blueprint = make_surface("console", Refusals(self._tell, own))
         blueprint.after_request(add_headers)
         shown, changing = self._logins.shown, self._logins.changing
         users, changes = self._users, self._changes

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from api.settings import Settings
 from app import Doorman, create_app
+from tests.api.described import description
 from tests.databases import ADMIN, Environment
 
 USERS = "/api/v2/users"
@@ -23,7 +24,12 @@ Credential = tuple[str, str] | str | None
 
 
 class Api:
-    """One application. A credential is a pair for Basic, a text for Bearer, or ``None``."""
+    """One application. A credential is a pair for Basic, a text for Bearer, or ``None``.
+
+    Each answer has to be as the OpenAPI document says, unless the test has errors raised that cannot be.
+    """
+
+    is_described = True
 
     def __init__(self, app: Doorman) -> None:
         self.app = app
@@ -35,7 +41,10 @@ class Api:
         rest.setdefault("environ_base", {"REMOTE_ADDR": next(ADDRESSES)})
         if auth is not None:
             headers["Authorization"] = authorization(auth)
-        return self.app.test_client(use_cookies=False).open(path, method=method, headers=headers, **rest)
+        answer = self.app.test_client(use_cookies=False).open(path, method=method, headers=headers, **rest)
+        if self.is_described:
+            description().check(self.app, answer, rest.get("json"))
+        return answer
 
     def get(self, path: str = "", auth: Credential = ADMIN, **rest: Any) -> TestResponse:
         return self.call("GET", USERS + path, auth, **rest)
