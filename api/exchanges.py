@@ -87,6 +87,12 @@ def current_fields() -> dict[str, str]:
     return {} if exchange is None else exchange.fields()
 
 
+def request_id_headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Return the header by which an answer names the request of ``scope``, if that has been begun as an exchange."""
+    exchange: Exchange | None = scope.get(KEY)
+    return [] if exchange is None else [(b"x-request-id", exchange.request_id.encode())]
+
+
 class RunningFor:
     """Has what is inside know which exchange it runs for. A generator would take each request half a µs more."""
 

@@ -9,6 +9,7 @@ from websockets.server import ServerProtocol
 
 from api.bodies import Receive, Send, until_disconnect
 from api.connections import ConnectionTaker, Taken
+from api.exchanges import request_id_headers
 from api.problems import CLOSE, RefusedError
 from api.wsgi_bridge import RawHeaders, Scope, raw_path
 
@@ -37,7 +38,8 @@ class Handshake:
         if taken is None:
             raise RefusedError(503, "This connection cannot become a WebSocket now.", (b"retry-after", b"1"), CLOSE)
         try:
-            await self._send({"type": "http.response.start", "status": 101, "headers": self._headers})
+            headers = [*self._headers, *request_id_headers(self.scope)]
+            await self._send({"type": "http.response.start", "status": 101, "headers": headers})
             await self._send({"type": "http.response.body", "body": b""})
             async with asyncio.timeout(_RELEASE_SECONDS):
                 pause = 0.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from api.bodies import BodySender, Receive, Send, read_body
 from api.exchanges import KEY as EXCHANGE
-from api.exchanges import NOT_ANSWERED
+from api.exchanges import NOT_ANSWERED, request_id_headers
 from api.handshakes import is_wanted
 from api.launch import Launch
 from api.ledger import Ledger
@@ -117,7 +117,7 @@ class AsgiApplication:
                 return
             answer = await self._answer(scope, receive)
             exchange.status = answer.status
-            answer.headers.append((b"x-request-id", exchange.request_id.encode()))
+            answer.headers += request_id_headers(scope)
             if answer.streamed or len(answer.body) > WHOLE_BYTES:
                 await self._sender.send(answer, scope, receive, send)
             else:
@@ -125,7 +125,7 @@ class AsgiApplication:
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         except RefusedError as refusal:
             exchange.refuse(refusal.status, refusal.reason)
-            await _send_problem(send, refusal, exchange.request_id)
+            await _send_problem(send, refusal, scope)
         except ClientGoneError:
             exchange.status = NOT_ANSWERED
         finally:
@@ -209,8 +209,8 @@ class AsgiApplication:
             await self._websockets.close()
 
 
-async def _send_problem(send: Send, refusal: RefusedError, request_id: str) -> None:
+async def _send_problem(send: Send, refusal: RefusedError, scope: Scope) -> None:
     headers, body = problem_answer(refusal)
-    headers.append((b"x-request-id", request_id.encode()))
+    headers += request_id_headers(scope)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

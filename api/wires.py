@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from api.bodies import Receive, Send
+from api.exchanges import request_id_headers
 from api.problems import RefusedError, problem_answer
 from api.wsgi_bridge import Scope
 
@@ -94,6 +95,7 @@ async def refuse(refusal: RefusedError, scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     headers, body = problem_answer(refusal)
+    headers += request_id_headers(scope)
     # The client may have gone, which is no error of ours.
     with suppress(OSError):
         await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})

@@ -173,6 +173,8 @@ def test_what_happens_is_counted(metered: Metered) -> None:
     before = figures()
     person = '{"username": "%s", "password": "a fine password"}'
     with connect(f"ws://127.0.0.1:{metered.doorman.port}/users/") as websocket:
+        assert websocket.response is not None
+        assert len(websocket.response.headers["X-Request-ID"]) == 24
         for action in ("ping", "canary-action"):
             websocket.send(json.dumps({"action": action}))
             websocket.recv()
