@@ -4,15 +4,13 @@
 """
 
 import gc
-from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
-from flask import Blueprint, Flask, request
-from flask.json.provider import DefaultJSONProvider
-from werkzeug.routing import Rule
+from flask import Blueprint, Flask
 
 from api import cli, first_start
+from api.application import Doorman
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
@@ -20,9 +18,6 @@ from api.console.surface import Console
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
 from api.errors import ERRORS
-from api.exchanges import KEY as EXCHANGE
-from api.exchanges import REQUEST_ID, Exchange, RunningFor, current
-from api.foresight import foresee
 from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import Health
@@ -32,7 +27,6 @@ from api.limits import Limits
 from api.logs import configure_logging
 from api.oauth_proofs import proofs_for
 from api.proxies import TrustedProxies
-from api.routes import AnyMethodRule
 from api.server import AsgiApplication
 from api.sessions_v2 import SessionsV2
 from api.settings import Settings
@@ -41,7 +35,6 @@ from api.threads import giving_way
 from api.user_auth import UserAuth
 from api.users_class import UsersClass
 from api.users_v2 import UsersV2
-from api.websocket import Conversations
 from api.websocket_actions import UserConversations
 from api.wires import WebSocketLimits
 from models.core import Core, build_core, prepare_store
@@ -101,69 +94,6 @@ def _keys(settings: Settings) -> KeyRing:
     return KeyRing(first_start.secret_key(settings), settings.secret_key_previous)
 
 
-class _Json(DefaultJSONProvider):
-    """JSON as the contracts print it: members in their order, and one form in every mode."""
-
-    sort_keys = False
-    compact = True
-
-
-class Doorman(Flask):
-    """The Flask application over one core, which is closed with it."""
-
-    json_provider_class = _Json
-    url_rule_class: type[Rule] = AnyMethodRule
-    conversations: Conversations | None = None
-
-    def __init__(self, core: Core, threads: int, proxies: TrustedProxies) -> None:
-        super().__init__("doorman", static_folder=None)
-        self.core = core
-        self.threads = threads
-        self._proxies = proxies
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request, of which our own server knows more than another WSGI server."""
-        exchange: Exchange | None = environ.get(EXCHANGE)
-        if exchange is None:
-            exchange = environ[EXCHANGE] = Exchange()
-            exchange.read(environ, self._proxies)
-            start_response = _naming(exchange, start_response)
-        with RunningFor(exchange):
-            return super().__call__(environ, start_response)
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Take every function for what it is: none here is a coroutine, and to look each time takes Flask 3 µs."""
-        return func
-
-    def foresee(self, environ: dict[str, Any]) -> bool:
-        """Ask for the users that the request will need; tell whether it may need nothing else."""
-        environ[EXCHANGE].read(environ, self._proxies)
-        return foresee(environ, self.core.authenticator, self._proxies)
-
-    def read_ahead(self) -> None:
-        """Read what was foreseen."""
-        self.core.lookups.read_ahead()
-
-    def close(self) -> None:
-        """Let go of the core."""
-        self.core.close()
-
-
-def _naming(exchange: Exchange, start_response: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a ``start_response`` that has the answer name its request."""
-
-    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-        return start_response(status, [*headers, (REQUEST_ID, exchange.request_id)], *error)
-
-    return start
-
-
-def _note_route() -> None:
-    rule = request.url_rule
-    if rule is not None:
-        current().route = rule.rule
-
-
 def create_app(settings: Settings | None = None, core: Core | None = None, launch: Launch | None = None) -> Doorman:
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
     settings = settings or Settings.from_env()
@@ -172,9 +102,6 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
     launch = launch or Launch()
     proxies = TrustedProxies(settings.trusted_proxies)
     app = Doorman(core, settings.threads, proxies)
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
-    app.url_map.merge_slashes = False
-    app.before_request(_note_route)
     register_guards(app)
     browsers = BrowserRules(settings.allowed_origins, proxies)
     browsers.register(app)

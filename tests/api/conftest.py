@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from api.application import Doorman
 from api.settings import Settings
-from app import Doorman, create_app
+from app import create_app
 from tests.api.described import description
 from tests.databases import ADMIN, Environment
 

@@ -11,8 +11,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect, Rule
 from werkzeug.test import TestResponse
 
+from api.application import Doorman
 from api.description.routes import templated
-from app import Doorman
 from postman.document import full_document
 
 # What is the server's or the protocol's, and not worth a word. Allow comes with 405, where there is no operation.

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from api.application import Doorman
 from api.limits import Limits
 from api.read_ahead import _SLOW_SECONDS
 from api.server import AsgiApplication
 from api.settings import Settings
-from app import Doorman, create_app
+from app import create_app
 from models.errors import UnavailableError
 from models.waiting import WouldWaitError, about_to_wait, without_waiting
 from tests.api.conftest import USERS

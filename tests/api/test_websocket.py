@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.application import Doorman
 from api.bodies import Message, Receive, Send
 from api.descriptors import SPARE_DESCRIPTORS, allow_connections
 from api.limits import Limits
@@ -17,7 +18,6 @@ from api.server import AsgiApplication
 from api.websocket import WebSockets
 from api.websocket_actions import UserConversation
 from api.wires import Pace, ServersWire, WebSocketLimits
-from app import Doorman
 from models import errors
 from models.clients import Client, client_at
 from models.secret import Secret
