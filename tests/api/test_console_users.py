@@ -290,11 +290,32 @@ def test_two_admins_do_not_undo_each_others_changes(sqlite_api: Api, page: str) 
     zoe = user_of(sqlite_api, "zoe")
     filled = {"edit": {"name": "Mine"}, "delete": {"user_name": "zoe"}}.get(page, {})
     for stale in ({}, {"revision": ""}, {"revision": None}, {"revision": "x"}):
-        told = visitor.submit(page, own_password=OWN, **filled | stale)
+        told = visitor.submit(page, own_password="not looked at", **filled | stale)
         assert (told.status, told.alert, user_of(sqlite_api, "zoe")) == (412, STALE, zoe)
     if page == "edit":
         assert told.form_to("edit").fields["name"] == "By the other admin"
     assert visitor.submit(page, own_password=OWN, **filled).status == 200
+
+
+@pytest.mark.parametrize("page", ["edit", "password", "token", "delete"])
+def test_who_is_quicker_wins(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    """A change that comes after the form was looked at, and before it is written, makes it stale as well."""
+    sqlite_api.add("zoe")
+    visitor = admin_at(sqlite_api)
+    opened(visitor, sqlite_api, "zoe", page)
+    check = sqlite_api.core.authenticator.password
+
+    def check_slowly(*values: Any, **named: Any) -> Caller:
+        sqlite_api.core.accounts.update(None, "zoe", {"name": "By the other admin"})
+        return check(*values, **named)
+
+    monkeypatch.setattr(sqlite_api.core.authenticator, "password", check_slowly)
+    filled = {"edit": {"user_group": "admin"}, "delete": {"user_name": "zoe"}}.get(page, {})
+    told = visitor.submit(page, own_password=OWN, **filled)
+    assert (told.status, told.alert, told.secret) == (412, STALE, "")
+    zoe = user_of(sqlite_api, "zoe")
+    assert (zoe.name, zoe.user_group, zoe.revision) == ("By the other admin", "noob", 2)
+    assert logs_in(sqlite_api, "zoe", PASSWORD)
 
 
 def test_the_last_admin_stays(sqlite_api: Api) -> None:
