@@ -79,6 +79,17 @@ def test_only_what_is_served_is_described(
         assert api.ask(path, method="GET").status_code == 404
 
 
+def test_v2_wants_credentials(sqlite_api: Api) -> None:
+    """Every route under /api/v2 is refused without, in writing and in deed; but for the documents, which are public."""
+    public = {DOCUMENT, "/api/v2/asyncapi.json"}
+    guarded = [(method, path) for method, path, operation in operations() if operation["security"]]
+    for method, path, _ in operations():
+        if path.startswith("/api/v2/"):
+            assert ((method, path) in guarded) is (path not in public)
+            status = sqlite_api.call(method, path.replace("{", "").replace("}", ""), None).status_code
+            assert status == (200 if path in public else 401), path
+
+
 class Calls:
     """Calls the API, and notes what each operation has answered."""
 
