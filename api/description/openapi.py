@@ -135,6 +135,8 @@ def _said(view: View) -> dict[str, str]:
 
 
 def _parameters(converter: OpenAPIConverter, route: Route, operation: Operation) -> list[dict[str, Any]]:
+    if unknown := [name for name in route.parameters if name not in PATH_PARAMETERS]:
+        raise UndescribedRouteError(f"{route.path}: add {unknown} to PATH_PARAMETERS in api/description/headers.py.")
     found = [
         {
             "name": name,

@@ -62,6 +62,13 @@ def test_a_route_that_is_not_described_is_named(sqlite_api: Api) -> None:
         openapi_document(sqlite_api.app)
 
 
+def test_a_parameter_that_is_not_described_is_named(sqlite_api: Api) -> None:
+    """The same goes for a part of a path that no other path has."""
+    sqlite_api.app.add_url_rule("/healthz/<place>", view_func=sqlite_api.app.view_functions["health.live"])
+    with pytest.raises(UndescribedRouteError, match=r"/healthz/{place}.*api/description/headers.py"):
+        openapi_document(sqlite_api.app)
+
+
 def test_only_what_is_served_is_described(
     make_api: Callable[[Environment], Api], sqlite_environment: Environment
 ) -> None:
