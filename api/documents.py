@@ -66,6 +66,7 @@ class Documents:
     def page(self) -> Response:
         """Show the documents, and try the API."""
         html = (_FOLDER / "docs.html").read_text("utf-8").replace("DIGEST", _digest())
+        html = html.replace("SERVED", "" if self._describe_websocket is None else "websocket")
         answer = Response(html, content_type="text/html; charset=utf-8")
         answer.headers["Content-Security-Policy"] = _POLICY
         answer.headers["Cache-Control"] = "no-cache"
@@ -107,6 +108,8 @@ class Packed:
             answer.headers["Content-Encoding"] = "gzip"
         else:
             answer.response = self._pieces()
+            # RFC 1952, 2.3.1. Without it, Werkzeug would unpack all of it to see.
+            answer.content_length = int.from_bytes(self._packed[-4:], "little")
         answer.vary.add("Accept-Encoding")
         answer.headers["Cache-Control"] = caching
         answer.set_etag(self._tag, weak=True)  # of what is inside, however it is encoded

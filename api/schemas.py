@@ -125,7 +125,7 @@ class SessionsQuery(UserQuery):
 class VerifyQuery(_Strict):
     """The query of forward authentication."""
 
-    group = Groups(load_default=None)
+    group = Groups(load_default=None, metadata=means("Demand one of these groups: their names, separated by commas."))
 
 
 class UsersClassQuery(_Strict):

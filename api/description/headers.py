@@ -9,6 +9,7 @@ def _text(description: str, example: str | None = None) -> dict[str, Any]:
 
 # Of answers.
 HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": _text("What logs call this request.", "0af7651916cd43dd8448eb211c80319c"),
     "Cache-Control": _text("`no-store`, unless the answer may be kept.", "no-store"),
     "X-Content-Type-Options": _text("`nosniff`.", "nosniff"),
     "Referrer-Policy": _text("`no-referrer`.", "no-referrer"),
@@ -22,6 +23,9 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Link": _text('The next page of a list, with `rel="next"` (RFC 8288), if there is one.'),
     "Location": _text("Where to go on."),
     "Set-Cookie": _text("The cookie of the session, or of the login that has begun; or the end of it."),
+    "X-Auth-User": _text("The user's name, percent-encoded; an OAuth user's begins with `oauth:`.", "joe"),
+    "X-Auth-Id": _text("The user's id, which is never another's.", "0123456789abcdef01234567"),
+    "X-Auth-Group": _text("The user's group.", "noob"),
     "Content-Encoding": _text("`gzip`, for those who take it."),
     "WWW-Authenticate": _text("What to present, a line each (RFC 9110).", 'Basic realm="Doorman", charset="UTF-8"'),
     "Retry-After": {
@@ -30,7 +34,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
 }
 # Which every answer may have.
-COMMON = tuple(HEADERS)[:7]
+COMMON = tuple(HEADERS)[:8]
 
 # Of requests.
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {

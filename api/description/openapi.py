@@ -20,12 +20,13 @@ from api.description.jwt import JWT
 from api.description.operations import Operation, Surface, View, by_view
 from api.description.responses import Responses
 from api.description.routes import Route, routes
+from api.description.service import SERVICE
 from api.description.syncano import SOCKET, USERS_CLASS
 from api.description.v2 import V2
-from api.schemas import Digits, Flag
+from api.schemas import Digits, Flag, Groups
 
 # A route of another surface is described in a table beside these.
-SURFACES = (V2, SOCKET, USERS_CLASS, CLASSIC, JWT, DOCUMENTS, HEALTH)
+SURFACES = (V2, SOCKET, USERS_CLASS, CLASSIC, JWT, SERVICE, DOCUMENTS, HEALTH)
 _ABOUT = """\
 A self-hosted users service: one store of accounts, and several documented ways in.
 
@@ -100,6 +101,8 @@ def taught(plugin: MarshmallowPlugin) -> OpenAPIConverter:
     def own_fields(_: Any, field: Any, **__: Any) -> dict[str, Any]:
         if isinstance(field, Digits):
             return {"type": "integer", "minimum": field.least, "maximum": field.most}
+        if isinstance(field, Groups):
+            return {"type": "string"}
         return {"type": "boolean"} if isinstance(field, Flag) else {}
 
     plugin.converter.add_attribute_function(own_fields)  # type: ignore[no-untyped-call]  # apispec's are
@@ -135,6 +138,8 @@ def _said(view: View) -> dict[str, str]:
 
 
 def _parameters(converter: OpenAPIConverter, route: Route, operation: Operation) -> list[dict[str, Any]]:
+    if unknown := [name for name in route.parameters if name not in PATH_PARAMETERS]:
+        raise UndescribedRouteError(f"{route.path}: add {unknown} to PATH_PARAMETERS in api/description/headers.py.")
     found = [
         {
             "name": name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flask import Flask
+from werkzeug.routing import Rule
 
 from api.description.operations import View
 from api.routes import MethodViews
@@ -44,12 +45,13 @@ def routes(app: Flask) -> Iterator[Route]:
             views = dict.fromkeys(rule.methods or (), answering)
         for method in _METHODS:
             if method in views:
-                yield Route(templated(rule.rule), method, *_function(views[method]))
+                yield Route(templated(rule), method, *_function(views[method]))
 
 
-def templated(rule: str) -> str:
-    """Return Flask's writing of a path as OpenAPI's."""
-    return _PLACE.sub(r"{\1}", rule)
+def templated(rule: Rule) -> str:
+    """Return the path of a rule as OpenAPI writes it; without the slash at its end, if it may do without."""
+    path = _PLACE.sub(r"{\1}", rule.rule)
+    return path if rule.strict_slashes else path.rstrip("/")
 
 
 def _function(view: View) -> tuple[View, tuple[str, ...]]:

@@ -32,7 +32,7 @@ def _done(what: str) -> Answer:
 SOCKET = Surface(
     name="socket",
     description="The socket user-auth, as @syncano/client calls it, by its short path and by its long one. "
-    "The slash at the end may be left out.",
+    "A path may end with a slash.",
     refusals=user_auth.REFUSALS,
     error_shape=shapes.Message,
     own_shapes={
@@ -117,7 +117,7 @@ def _user_with_key(description: str, status: int = 200) -> Answer:
 USERS_CLASS = Surface(
     name="users class",
     description="Users as @syncano/core manages them, with an admin's API token, whatever the path calls the instance. "
-    "The slash at the end may be left out.",
+    "A path may end with a slash.",
     refusals=users_class.REFUSALS,
     error_shape=shapes.Detail,
     own_shapes={

@@ -60,7 +60,7 @@ class Description:
         if raw.count(ENCODED_SLASH) or not isinstance(rule, Rule):
             return None
         method = "get" if request.method == "HEAD" else request.method.lower()
-        found: dict[str, Any] | None = self.document["paths"].get(templated(rule.rule), {}).get(method)
+        found: dict[str, Any] | None = self.document["paths"].get(templated(rule), {}).get(method)
         return found
 
     def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def test_a_route_that_is_not_described_is_named(sqlite_api: Api) -> None:
         openapi_document(sqlite_api.app)
 
 
+def test_a_parameter_that_is_not_described_is_named(sqlite_api: Api) -> None:
+    """The same goes for a part of a path that no other path has."""
+    sqlite_api.app.add_url_rule("/healthz/<place>", view_func=sqlite_api.app.view_functions["health.live"])
+    with pytest.raises(UndescribedRouteError, match=r"/healthz/{place}.*api/description/headers.py"):
+        openapi_document(sqlite_api.app)
+
+
 def test_only_what_is_served_is_described(
     make_api: Callable[[Environment], Api], sqlite_environment: Environment
 ) -> None:
@@ -77,6 +84,17 @@ def test_only_what_is_served_is_described(
     api = make_api(sqlite_environment | {"SURFACES": "v2,websocket"})
     for path in (DOCUMENT, "/api/v2/asyncapi.json", "/docs"):
         assert api.ask(path, method="GET").status_code == 404
+
+
+def test_v2_wants_credentials(sqlite_api: Api) -> None:
+    """Every route under /api/v2 is refused without, in writing and in deed; but for the documents, which are public."""
+    public = {DOCUMENT, "/api/v2/asyncapi.json"}
+    guarded = [(method, path) for method, path, operation in operations() if operation["security"]]
+    for method, path, _ in operations():
+        if path.startswith("/api/v2/"):
+            assert ((method, path) in guarded) is (path not in public)
+            status = sqlite_api.call(method, path.replace("{", "").replace("}", ""), None).status_code
+            assert status == (200 if path in public else 401), path
 
 
 class Calls:

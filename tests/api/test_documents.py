@@ -37,6 +37,7 @@ def test_a_document_is_for_everyone(sqlite_api: Api, name: str) -> None:
     plain = sqlite_api.ask(path, method="GET")
     packed = sqlite_api.ask(path, method="GET", headers=PACKED)
     assert gzip.decompress(packed.data) == plain.data
+    assert plain.content_length == len(plain.data)
     assert packed.headers["Content-Encoding"] == "gzip"
     assert (plain.headers["Vary"], plain.headers["Cache-Control"]) == ("Accept-Encoding", "no-cache")
     assert json.loads(plain.data)["info"]["version"]

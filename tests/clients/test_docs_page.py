@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.api.conftest import authorization
 from tests.clients.chromium import MILLISECONDS, Tab
 from tests.databases import ADMIN, Environment
 from tests.running import Doorman
@@ -71,6 +72,12 @@ def test_the_page_tries_the_api(
     log_in(keen_tab, ADMIN[1])
     status, body = read_user(keen_tab, "root")
     assert (status, '"user_name": "root"' in body) == ("200", True)
+
+    # What changes something has an Origin, which is Doorman's own.
+    change = (
+        "key => fetch('api/v2/users/root/refresh', {method: 'POST', headers: {Authorization: key}}).then(r => r.status)"
+    )
+    assert page.evaluate(change, authorization(ADMIN)) == 200
 
     assert page.locator("#actions summary").count() == 6
     assert {url for url in asked if not url.startswith((f"{doorman.url}/", "data:"))} == set()
