@@ -14,6 +14,7 @@ from tests.certificates import make_certificate
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
 from tests.running import START_SECONDS, Doorman, running
 from tests.tools import program
+from tests.workers import on_linux
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -155,6 +156,7 @@ def test_a_known_secret_key_is_replaced_at_once(environment: Environment, make_a
 # Certificates.
 
 
+@on_linux
 def test_a_renewed_certificate_is_taken_up(sqlite_environment: Environment, tmp_path: Path) -> None:
     """After SIGHUP the workers that come have the new certificate; the service goes on, and stops in order."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"

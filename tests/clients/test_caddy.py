@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,21 @@ def test_the_log_tells_no_credential(own_doorman: Doorman, own_caddy: Caddy) -> 
     logged = [(one["request"]["uri"], one["status"]) for one in said if one["msg"] == "handled request"]
     for expected in (("/api/v2/users", 401), ("/login.json", 413), ("/a", 308), ("/away/now", 503)):
         assert expected in logged
+
+
+def test_a_restart_is_a_delay(own_doorman: Doorman, own_caddy: Caddy) -> None:
+    """A request that Doorman does not take, since it is restarting, is brought to the one that comes."""
+    own_doorman.stop()
+    with socket.create_server(("127.0.0.1", own_doorman.port)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(PATIENCE)
+        with own_caddy.client() as client:
+            asked = pool.submit(client.get, "/healthz/live")
+            listener.accept()[0].close()
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(BODY_BYTES)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere")
+            assert asked.result(PATIENCE).text == "here"
 
 
 def test_a_stop_lets_requests_finish(own_caddy: Caddy, talk: Talk) -> None:
