@@ -63,6 +63,11 @@ SCENARIO: Mapping[str, list[Step]] = {
         step("documents_openapi"),
         step("documents_asyncapi"),
     ],
+    "service": [
+        step("service_verify"),
+        step("service_verify", query={"group": "admin"}, note=", of one group"),
+        step("service_show"),
+    ],
     "v2: users": [
         step("v2_list_users", query={"limit": "10"}),
         step("v2_create_user", path=ADMIN, body={"password": "{{newPassword}}", "user_group": "admin"}),

@@ -1,7 +1,7 @@
 """What proxies and operators ask of the service, described."""
 
 from api import schemas
-from api.description import shapes
+from api.description import shapes, shapes_service
 from api.description.operations import Answer, Operation, Surface
 from api.errors import ERRORS
 from api.forward_auth import ForwardAuth
@@ -39,7 +39,7 @@ SERVICE = Surface(
             answers=(
                 Answer(
                     description="What is running.",
-                    shape=shapes.Status,
+                    shape=shapes_service.Status,
                     examples={
                         "status": {
                             "version": "0.1.0",

@@ -141,26 +141,6 @@ class Revoked(Shape):
     revoked = fields.Integer(required=True, metadata={"minimum": 0})
 
 
-class StoreStatus(Shape):
-    """The store."""
-
-    kind = text("`sqlite` or `mongodb`.")
-    schema_version = fields.Integer(required=True, allow_none=True, metadata={"description": "null if it has none."})
-    answers = only(value=True)
-    answered_in_ms = fields.Float(required=True)
-
-
-class Status(Shape):
-    """What is running."""
-
-    version = text("Doorman's.")
-    workers = fields.Integer(required=True)
-    surfaces = fields.List(fields.String(), required=True)
-    started_at = moment("When the service started.")
-    uptime_seconds = fields.Integer(required=True)
-    store = fields.Nested(StoreStatus, required=True)
-
-
 class Health(Shape):
     """It is well."""
 

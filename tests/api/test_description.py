@@ -243,6 +243,15 @@ def call_jwt(call: Calls) -> None:
     call("POST /users/permission", {"user": change | {"username": "root"}}, auth=ADMIN)
 
 
+def call_service(call: Calls) -> None:
+    call("POST /api/v2/users/noob", {"password": PASSWORD}, auth=ADMIN)
+    for route in ("GET /api/v2/verify", "GET /api/v2/status"):
+        call(route)
+        call(route, auth=ADMIN)
+        call(route.replace("verify", "verify?group=admin"), auth=("noob", PASSWORD))
+    call("GET /api/v2/verify?group=king", auth=ADMIN)
+
+
 def call_documents(call: Calls) -> None:
     call("GET /healthz/live")
     call("GET /healthz/ready")
@@ -261,7 +270,7 @@ def test_what_the_document_says_happens(sqlite_api: Api) -> None:
 
     sqlite_api.app.before_request(fail)
     call = Calls(sqlite_api)
-    for some in (call_v2, call_classic, call_socket, call_users_class, call_jwt, call_documents):
+    for some in (call_v2, call_classic, call_socket, call_users_class, call_jwt, call_service, call_documents):
         some(call)
     for method, path, operation in operations():
         route = f"{method} {path.format_map(dict.fromkeys(('user_name', 'session_id', 'instance', 'user_id'), 'x'))}"

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 
+from api.setting_values import SURFACES
 from api.settings import Settings
 from app import create_app
 from models.errors import UnavailableError
@@ -27,7 +28,7 @@ def test_an_admin_sees_what_runs(api: Api, environment: Environment) -> None:
     assert told == {
         "version": version("doorman"),
         "workers": 2,
-        "surfaces": ["classic", "jwt", "syncano", "v2", "websocket"],
+        "surfaces": sorted(SURFACES),
         "store": {
             "kind": "sqlite" if is_sqlite else "mongodb",
             "schema_version": 1 if is_sqlite else None,
