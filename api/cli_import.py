@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 import click
 
 from api import import_files, import_sources
+from api.import_progress import progress
 from api.import_report import Report
 from api.logs import configure_logging
 from api.settings import Settings
@@ -98,18 +99,18 @@ def import_users(
         imports = core.importer.imports(rules, OnConflict(on_conflict), dry_run=dry_run)
         ends.callback(imports.close)
         checkpoints: Checkpoints | NoCheckpoints = NoCheckpoints()
-        if str(file) != "-" and not dry_run:
+        if str(file) != "-" and stream.seekable() and not dry_run:
             name = _name_of(stream, [file_format, on_conflict, passwordless])
             checkpoints = Checkpoints(core.store.records, name, core.importer.clock)
         if not from_start:
             report.resume(*checkpoints.find())
         stops = on_conflict == OnConflict.FAIL
         try:
-            with report.progress(stream) as advance:
-                rest = islice(entries(stream), report.position, None)
+            with progress(stream, report.position) as shown:
+                rest = shown.watch(islice(entries(stream), report.position, None))
                 for done in run(rules, imports, rest, report.position):
                     report.add(done)
-                    advance(done.position)
+                    shown.advance(done.position)
                     if report.is_time_to_save():
                         checkpoints.save(report.position, report.counts)
                     if stops and report.status:

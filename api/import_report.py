@@ -1,12 +1,8 @@
 """What an import tells: how far it is, what is wrong with which line, and what became of all."""
 
 import json
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BufferedReader
 from typing import Any
 
 import click
@@ -60,28 +56,6 @@ class Report:
             return False
         self._saved = now
         return True
-
-    @contextmanager
-    def progress(self, stream: BufferedReader) -> Iterator[Callable[[int], None]]:
-        """Show how much of the file was read, where a person looks on; lend what is called with each position."""
-        if not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        size = stream.seek(0, 2) if stream.seekable() else 0
-        if size:
-            stream.seek(0)
-        with click.progressbar(
-            length=size or None, label="Importing", file=sys.stderr, item_show_func=lambda item: item
-        ) as bar:
-            read = 0
-
-            def advance(position: int) -> None:
-                nonlocal read
-                at = stream.tell() if size and not stream.closed else 0
-                bar.update(at - read, f"{position:,} users")
-                read = at
-
-            yield advance
 
     def show(self) -> None:
         counts = {outcome.value: self.counts[outcome.value] for outcome in Outcome}

@@ -9,6 +9,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validat
 from api.refusals import MissingParametersError
 from models.account_rules import Changes
 from models.errors import InvalidParametersError
+from models.foreign_hashes import without_key
 from models.listing import MAX_PAGE
 from models.secret import Secret
 from models.sessions import Session
@@ -194,11 +195,11 @@ def load_query(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]
 
 
 def dump_user(user: User, *, hashes: bool, with_id: bool = False) -> dict[str, Any]:
-    """Return the v2 shape of a user: ``password`` and ``token`` are bcrypt hashes, or ``None`` where not to be seen."""
+    """Return the v2 shape of a user: ``password`` and ``token`` are hashes, or ``None`` where not to be seen."""
     shape: dict[str, Any] = {"_id": {"$oid": user.id}} if with_id else {}
     return shape | {
         "user_name": user.user_name,
-        "password": user.password_hash if hashes else None,
+        "password": without_key(user.password_hash) if hashes else None,
         "token": user.token_hash if hashes else None,
     }
 

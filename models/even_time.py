@@ -12,10 +12,11 @@ from threading import Lock
 
 from models import bcrypt_hashes
 from models.bcrypt_hashes import LEAST_ROUNDS, MOST_ROUNDS
-from models.foreign_hashes import find_hash
+from models.foreign_hashes import ForeignHash, find_hash
 
 _TIMED_COST = 7  # of bcrypt: some milliseconds, from which the other costs are reckoned
 _RUNS = 3
+_MOST_SEEN = 1024  # recipes: more are looked at each time, and cost some microseconds
 _MARGIN = 1.2  # over what was measured, since a check may take a little longer than those that were
 _FURTHEST = 2.0  # times that which was measured: whatever slows down a check may move the end no further
 
@@ -33,6 +34,7 @@ class EvenTime:
         self._lock = Lock()
         self._measured: dict[str, float] = {}  # seconds by family, of the one with the most work
         self._works: dict[str, int] = {}
+        self._seen: set[str] = set()
         self._unit = 0.0  # seconds of bcrypt for each of its 2^cost rounds
         self._end = self._furthest = 0.0
 
@@ -42,25 +44,17 @@ class EvenTime:
 
     def expect(self, recipes: Collection[str], highest: int) -> bool:
         """Measure what is not known yet, of one family only what is dearer; return whether there was such."""
-        before = len(self._works), sum(self._works.values())
+        measured = False
         for recipe in recipes:
-            found = find_hash(recipe)
-            if found is None or self._works.get(found.family, 0) >= found.work:
-                continue
-            with self._lock:
-                if self._works.get(found.family, 0) >= found.work:
-                    continue
-                self._unit = self._unit or self._time(lambda: bcrypt_hashes.spend(b"", _TIMED_COST)) / (
-                    1 << _TIMED_COST
-                )
-                self._measured[found.family] = self._time(found.compute)
-                self._works[found.family] = found.work
-                self._move_end(highest)
-        return before != (len(self._works), sum(self._works.values()))
+            if recipe not in self._seen and (found := find_hash(recipe)) is not None:
+                measured |= self._measure(found, highest)
+                if len(self._seen) < _MOST_SEEN:
+                    self._seen.add(recipe)
+        return measured
 
     def pad(self, began: float, highest: int) -> None:
         """Work on until the end of the time that began at ``began``; ``highest`` is the highest cost of bcrypt."""
-        if self._unit * (1 << highest) * _MARGIN > self._furthest:
+        if self._seconds(highest) > self._end:
             self._move_end(highest)
         spent = self.now() - began
         if spent > self._end:  # the machine is slower than when it was measured
@@ -73,6 +67,16 @@ class EvenTime:
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 16)
             else:
                 bcrypt_hashes.spend(b"", cost)
+
+    def _measure(self, found: ForeignHash, highest: int) -> bool:
+        with self._lock:
+            if self._works.get(found.family, 0) >= found.work:
+                return False
+            self._unit = self._unit or self._time(lambda: bcrypt_hashes.spend(b"", _TIMED_COST)) / (1 << _TIMED_COST)
+            self._measured[found.family] = self._time(found.compute)
+            self._works[found.family] = found.work
+            self._move_end(highest)
+            return True
 
     def _seconds(self, cost: int) -> float:
         return self._unit * (1 << cost) * _MARGIN

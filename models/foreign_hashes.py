@@ -94,6 +94,11 @@ def find_hash(text: str) -> ForeignHash | None:
         return None
 
 
+def without_key(hashed: str | None) -> str | None:
+    """Return a hash as it may be shown: of Firebase's without the project's signer key, which is no user's."""
+    return hashed.rpartition("$")[0] if hashed is not None and hashed.startswith("$firescrypt$") else hashed
+
+
 def _argon2(*, variant: str, version: str | None, m: str, t: str, p: str, salt: str, digest: str) -> ForeignHash:
     wanted = _decoded(digest)
     derive = Argon2(variant, int(version or 16), int(m), int(t), int(p), _decoded(salt), len(wanted))

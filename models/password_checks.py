@@ -51,6 +51,7 @@ class PasswordChecks:
         self._limiter = limiter
         self._shared = SharedChecks(gate.giving_way)
         self._cost_known_until = 0.0
+        self._recipes = frozenset[str]()
         self._put_off = 0
 
     def right_hash(self, attempt: Attempt, user: User, stored: str, failures: int) -> str | None:
@@ -76,6 +77,7 @@ class PasswordChecks:
             with self._gate.login(client.network, failures):
                 # Others from there may have failed since this one was admitted, up to just before it began.
                 self._limiter.admit(client, name, is_vouched=attempt.is_vouched)
+                self._hasher.expect_foreign(self._recipes)  # which takes the time of some checks, once
                 is_right = self._hasher.verify(attempt.secret, stored, may_open=may_open)
                 if is_right and stored is not None and self._may_rehash():
                     made.extend(filter(None, [self._hasher.rehash(attempt.secret, stored)]))
@@ -96,7 +98,7 @@ class PasswordChecks:
         """Let refusals take as long as they do where the hashes are dearest: replicas may have other settings."""
         if time.monotonic() >= self._cost_known_until:
             self._hasher.expect(self._store.raise_highest_cost(0))
-            self._hasher.expect_foreign(self._store.note_foreign_hashes(()))
+            self._recipes = frozenset(self._store.note_foreign_hashes(()))
             self._cost_known_until = time.monotonic() + _COST_KNOWN_FOR
 
     def _may_rehash(self) -> bool:

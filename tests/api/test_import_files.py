@@ -2,7 +2,13 @@
 
 import io
 import json
+import os
+import re
+import subprocess
+import threading
 from base64 import b64decode, b64encode
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,7 @@ from models.clients import client_at
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
+from tests.api.conftest import Api
 from tests.databases import Environment
 from tests.foreign_vectors import (
     FIREBASE_DIGEST,
@@ -27,6 +34,7 @@ from tests.foreign_vectors import (
     HASHES,
     PASSWORD,
 )
+from tests.running import DOORMAN, clean_environment
 
 OLD = Hasher(4).hash(Secret(PASSWORD))
 APACHE = HASHES["openssl -apr1"]
@@ -167,6 +175,45 @@ def test_firebase(commands: Commands) -> None:
     caller = core.authenticator.basic("ann@example.com", Secret(FIREBASE_PASSWORD), client_at("192.0.2.1"))
     assert caller.user.user_name == "ann@example.com"
     core.close()
+
+
+def test_a_signer_key_is_shown_to_nobody(commands: Commands, make_api: Callable[[Environment], Api]) -> None:
+    """The key of a Firebase project, which its users' hashes need, is not in what v2 shows of them."""
+    commands.bring(lines({"user_name": "ann", "password_hash": FIREBASE_HASH}))
+    shown = make_api(commands.environment).get("/ann").get_json()["password"]
+    assert FIREBASE_HASH.startswith(shown)
+    assert FIREBASE_KEY not in shown
+
+
+def test_a_terminal_shows_how_far_it_is(commands: Commands) -> None:
+    """Where standard error is a terminal, a bar goes with what is settled; standard output has the summary alone."""
+    name = commands.write("u.jsonl", lines(*({"user_name": f"u{n}", "password_hash": OLD} for n in range(1000))))
+    master, slave = os.openpty()
+    done = subprocess.run(
+        [DOORMAN, "import", name],
+        env=clean_environment() | commands.environment,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        text=True,
+        check=True,
+    )
+    os.close(slave)
+    with os.fdopen(master, "rb") as screen, suppress(OSError):  # which is how the end of a terminal reads
+        shown = screen.read1(1 << 16).decode()
+    assert done.stdout == "created 1,000, updated 0, unchanged 0, kept 0, failed 0\n"
+    assert re.search(r"Importing .*100%.*1,000 users", shown.replace("\r", "\n"))
+    assert "1,000 users" in shown
+
+
+def test_a_pipe_is_read_like_a_file(commands: Commands) -> None:
+    """What a process substitution gives has no size and cannot be read again."""
+    pipe = commands.directory / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(
+        target=lambda: pipe.write_text(lines({"user_name": "ann", "password_hash": OLD})), daemon=True
+    )
+    writer.start()
+    assert commands.run("import", str(pipe), "--json").json()["created"] == 1
 
 
 def test_auth0_scrypt(commands: Commands) -> None:
