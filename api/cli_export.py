@@ -8,22 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import click
 
+from api.cli_store import CreateCore, opened
 from api.csv_cells import safe_cell
-from api.logs import configure_logging
-from api.settings import Settings
-from models.core import Core
 from models.errors import CorruptRecordError
 from models.exports import ALL_FIELDS, PLAIN_FIELDS
 
 _SHOWN_EVERY = 1000
-
-
-class _CreateCore(Protocol):
-    def __call__(self, settings: Settings, *, with_first_admin: bool = True) -> Core: ...
 
 
 @click.command("export", short_help="Write all users to a file.")
@@ -35,21 +29,17 @@ class _CreateCore(Protocol):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it is done.")
 @click.pass_obj
 def export_users(
-    create_core: _CreateCore, file: Path, file_format: str | None, *, with_hashes: bool, as_json: bool
+    create_core: CreateCore, file: Path, file_format: str | None, *, with_hashes: bool, as_json: bool
 ) -> None:
     """Write all users to FILE, or to standard output if it is "-", as JSON Lines or CSV.
 
     The file is for its owner alone (mode 0600), and takes the place of an older one when it is whole.
     """
     name = file_format or ("csv" if file.suffix.lower() == ".csv" else "jsonl")
-    settings = Settings.from_env()
-    configure_logging(settings)
-    click.echo(f"Store: {settings.store_name}", err=True)
-    core = create_core(settings, with_first_admin=False)
     count = unreadable = 0
     shows = sys.stderr.isatty()
     try:
-        with _replaced(file) as out:
+        with opened(create_core, as_json=as_json) as core, _replaced(file) as out:
             write = _WRITERS[name](out, ALL_FIELDS if with_hashes else PLAIN_FIELDS)
             for found in core.exports.users():
                 if isinstance(found, CorruptRecordError):
@@ -65,7 +55,6 @@ def export_users(
     finally:
         if shows and count >= _SHOWN_EVERY:
             click.echo("\r", err=True, nl=False)
-        core.close()
     _say(count, unreadable, with_hashes=with_hashes, as_json=as_json, to_file=str(file) != "-")
     sys.exit(1 if unreadable else 0)
 
@@ -85,6 +74,10 @@ def _replaced(file: Path) -> Iterator[TextIO]:
     """Lend a new file that takes the place of ``file`` if nothing is raised; or standard output."""
     if str(file) == "-":
         yield sys.stdout
+        return
+    if file.exists() and not file.is_file():  # a pipe or a device stays what it is
+        with file.open("w", encoding="utf-8", newline="") as out:
+            yield out
         return
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

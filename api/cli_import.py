@@ -9,16 +9,14 @@ from contextlib import ExitStack
 from io import BufferedReader, RawIOBase
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import click
 
 from api import import_files, import_sources
+from api.cli_store import CreateCore, opened
 from api.import_progress import progress
 from api.import_report import Report
-from api.logs import configure_logging
-from api.settings import Settings
-from models.core import Core
 from models.errors import BrokenRuleError
 from models.import_results import OnConflict
 from models.import_rules import Entry
@@ -37,10 +35,6 @@ _FORMATS: dict[str, Entries] = {
 }
 _SAMPLE = 64 << 10  # bytes of a file's beginning and end, by which it is known again
 _INTERRUPTED = 130
-
-
-class _CreateCore(Protocol):
-    def __call__(self, settings: Settings, *, with_first_admin: bool = True) -> Core: ...
 
 
 @click.command("import", short_help="Bring users in from a file.")
@@ -69,7 +63,7 @@ class _CreateCore(Protocol):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def import_users(
-    create_core: _CreateCore,
+    create_core: CreateCore,
     file: Path,
     file_format: str | None,
     on_conflict: str,
@@ -87,14 +81,10 @@ def import_users(
     if any user could not be brought in, and says which, and why.
     """
     entries = _entries(file, file_format, firebase_config)
-    settings = Settings.from_env()
-    configure_logging(settings)
-    click.echo(f"Store: {settings.store_name}", err=True)
     report = Report(as_json=as_json, dry_run=dry_run)
     with ExitStack() as ends:
         stream = ends.enter_context(_opened(file))
-        core = create_core(settings, with_first_admin=False)
-        ends.callback(core.close)
+        core = ends.enter_context(opened(create_core, as_json=as_json))
         rules = core.importer.rules(passwordless=passwordless)
         imports = core.importer.imports(rules, OnConflict(on_conflict), dry_run=dry_run)
         ends.callback(imports.close)

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import stat
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -139,3 +141,18 @@ def test_tokens_of_another_secret_key_are_left_out(commands: Commands, tmp_path:
     told = other.run("import", file, "--json").json()
     assert (told["created"], told["lost_tokens"]) == (len(ENTRIES), 1)
     assert not [user for user in other.users().values() if user.token_digests]
+
+
+def test_what_is_no_file_stays_what_it_is(sqlite_environment: Environment, tmp_path: Path) -> None:
+    """A pipe or a device is written to, and not replaced: /dev/null would be a file from then on."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    commands = Commands(sqlite_environment, tmp_path)
+    assert commands.bring(lines(ENTRIES[1]))["failed"] == 0
+    reading = Thread(target=lambda: read.append(pipe.read_text()))
+    read: list[str] = []
+    reading.start()
+    commands.run("export", str(pipe))
+    reading.join()
+    assert json.loads(read[0])["user_name"] == "ann"
+    assert pipe.is_fifo()
