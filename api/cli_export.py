@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,15 +13,17 @@ from typing import Any, TextIO
 
 import click
 
+from api.cli_commands import Command
 from api.cli_store import CreateCore, opened
 from api.csv_cells import safe_cell
 from models.errors import CorruptRecordError
 from models.exports import ALL_FIELDS, PLAIN_FIELDS
 
 _SHOWN_EVERY = 1000
+_TERMINATED = 128 + signal.SIGTERM
 
 
-@click.command("export", short_help="Write all users to a file.")
+@click.command("export", cls=Command, short_help="Write all users to a file.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False))
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), help="Else the file's name tells it.")
 @click.option(
@@ -36,6 +39,7 @@ def export_users(
     The file is for its owner alone (mode 0600), and takes the place of an older one when it is whole.
     """
     name = file_format or ("csv" if file.suffix.lower() == ".csv" else "jsonl")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that nothing half-written stays
     count = unreadable = 0
     shows = sys.stderr.isatty()
     try:

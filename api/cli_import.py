@@ -14,6 +14,7 @@ from typing import Any, cast
 import click
 
 from api import import_files, import_sources
+from api.cli_commands import Command
 from api.cli_store import CreateCore, opened
 from api.import_progress import progress
 from api.import_report import Report
@@ -37,7 +38,7 @@ _SAMPLE = 64 << 10  # bytes of a file's beginning and end, by which it is known 
 _INTERRUPTED = 130
 
 
-@click.command("import", short_help="Bring users in from a file.")
+@click.command("import", cls=Command, short_help="Bring users in from a file.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, exists=True, dir_okay=False))
 @click.option(
     "--format",
@@ -90,7 +91,7 @@ def import_users(
         ends.callback(imports.close)
         checkpoints: Checkpoints | NoCheckpoints = NoCheckpoints()
         if str(file) != "-" and stream.seekable() and not dry_run:
-            name = _name_of(stream, [file_format, on_conflict, passwordless])
+            name = _name_of(stream, [file_format, on_conflict, passwordless, _text_of(firebase_config)])
             checkpoints = Checkpoints(core.store.records, name, core.importer.clock)
         if not from_start:
             report.resume(*checkpoints.find())
@@ -133,6 +134,10 @@ def _entries(file: Path, file_format: str | None, firebase_config: Path | None) 
 
 def _opened(file: Path) -> BufferedReader:
     return BufferedReader(cast("RawIOBase", sys.stdin.buffer)) if str(file) == "-" else file.open("rb")
+
+
+def _text_of(file: Path | None) -> str:
+    return "" if file is None else file.read_text("utf-8", "replace")
 
 
 def _name_of(stream: BufferedReader, options: list[Any]) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
+from api.exchanges import recognised
 from api.foresight import foreseen
 from api.jwt_auth import caller_by
 from api.proxies import TrustedProxies
@@ -42,7 +43,7 @@ class ForwardAuth:
 
     def verify(self) -> Response:
         """Tell whose credential the request has, in headers; with ``group``, whether the user is in one of these."""
-        caller = self._caller()
+        caller = recognised(self._caller())
         if request.query_string:
             groups = query(VERIFY_QUERY)["group"]
             if groups is not None:

@@ -93,7 +93,7 @@ class Report:
         told = {"place": result.place, "outcome": result.outcome.value, "user_name": name, "rules": result.rules}
         self._told.append(told)
         if not self._as_json:
-            rules = "; ".join(f"{field}: {' '.join(broken)}" for field, broken in result.rules.items())
+            rules = "; ".join(f"{_shown(field)}: {' '.join(broken)}" for field, broken in result.rules.items())
             click.echo(f"{result.place}: {f'{name}: ' if name else ''}{result.outcome.value}: {rules}", err=True)
 
 

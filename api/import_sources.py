@@ -95,7 +95,7 @@ def _firebase(settings: str, end: str, item: Object) -> Object:
 
 def _auth0_hash(custom: Object) -> str:
     algorithm, hashed, salt = custom.get("algorithm"), _member(custom, "hash"), _member(custom, "salt")
-    if algorithm in _AUTH0_TEXTS:
+    if isinstance(algorithm, str) and algorithm in _AUTH0_TEXTS:
         return str(hashed.get("value"))
     if algorithm == "scrypt":
         costs = f"ln={custom.get('cost', 16384)},r={custom.get('blockSize', 8)},p={custom.get('parallelization', 1)}"

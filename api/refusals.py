@@ -128,12 +128,21 @@ def _snake_case(name: str) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _note_reason(error: Exception) -> None:
+def note_reason(error: Exception) -> None:
     """Note why the request that this code runs for is refused."""
     if isinstance(error, errors.DoormanError):
         current().reason = reason_of(error)
     elif not isinstance(error, HTTPException):
         current().reason = "crash"
+
+
+def noted(run: Callable[[], Response]) -> Response:
+    """Run what tells its refusals itself, and note their reasons."""
+    try:
+        return run()
+    except errors.DoormanError as error:
+        note_reason(error)
+        raise
 
 
 class Refusals:
@@ -158,7 +167,7 @@ class Refusals:
         """Let every error that leaves a view of the surface be logged, if need be, and become its answer."""
 
         def handle(error: Exception) -> Response:
-            _note_reason(error)
+            note_reason(error)
             is_known = isinstance(error, (HTTPException, *REFUSALS, *self._own))
             (log_told if is_known else _log_crash)(error)
             return self.answer(error)

@@ -41,7 +41,9 @@ def spend(password: bytes, rounds: int) -> None:
 def cost_of(hashed: str) -> int | None:
     """Return the cost of a bcrypt hash, or ``None`` for one that is none, or would take hours to check."""
     parts = hashed.split("$")
-    if len(parts) != len(("", "2b", "12", "salt and hash")) or not re.fullmatch("[0-9]{2}", parts[2]):
+    if len(parts) != len(("", "2b", "12", "salt and hash")) or parts[1] not in {"2a", "2b", "2y"}:
+        return None
+    if not re.fullmatch("[0-9]{2}", parts[2]):
         return None
     return int(parts[2]) if LEAST_ROUNDS <= int(parts[2]) <= MOST_ROUNDS else None
 

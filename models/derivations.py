@@ -24,6 +24,7 @@ _MOST_MEMORY = 256 << 20  # bytes
 _MOST_ARGON2_PASSES = 2 << 20  # KiB times passes
 _MOST_SCRYPT_WORK = 1 << 30  # bytes that are filled, over all lanes
 _MOST_PBKDF2_ITERATIONS = 5_000_000
+_ARGON2_HAS_NO_MEMORY = -22  # ARGON2_MEMORY_ALLOCATION_ERROR of its argon2.h
 _SHORTEST_ARGON2_SALT, _MOST_LANES = 8, 64
 _SHORTEST_KEY, _LONGEST_KEY = 16, 128  # bytes
 _SHA1_BYTES = 20
@@ -89,7 +90,7 @@ class Argon2:
         )
         kind = {"i": low_level.Type.I, "d": low_level.Type.D, "id": low_level.Type.ID}[self.variant]
         if code := low_level.core(context, kind.value):
-            raise ValueError(low_level.error_to_str(code))
+            raise MemoryError if code == _ARGON2_HAS_NO_MEMORY else ValueError(low_level.error_to_str(code))
         return bytes(ffi.buffer(out))
 
 
@@ -131,6 +132,10 @@ class Scrypt:
         require(
             128 * self.n * self.r * self.p <= _MOST_SCRYPT_WORK,
             f"128 times its N, r and p may be at most {_MOST_SCRYPT_WORK}.",
+        )
+        # With a small N, the blocks of all p lanes are most of the memory, and mixing them most of the work.
+        require(
+            4 * 128 * self.r * self.p <= _MOST_MEMORY, f"512 times its r times its p may be at most {_MOST_MEMORY}."
         )
 
     def __call__(self, password: bytes) -> bytes:

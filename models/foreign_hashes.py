@@ -22,7 +22,7 @@ from models.derivations import (
     Scrypt,
     Sha1,
 )
-from models.errors import BrokenRuleError
+from models.errors import BrokenRuleError, UnavailableError
 
 Derivation = Argon2 | BcryptOfSha256 | FirebaseScrypt | Md5Crypt | Pbkdf2 | Scrypt | Sha1 | ShaCrypt
 
@@ -62,8 +62,10 @@ class ForeignHash:
             return False
         try:
             return hmac.compare_digest(self.derive(password), self.digest)
-        except (ValueError, MemoryError):  # what a library does not take; a machine that is too small
+        except ValueError:  # what a library does not take
             return False
+        except MemoryError as error:  # which says nothing about the password
+            raise UnavailableError("there is no memory to check a password of another system") from error
 
     def compute(self) -> None:
         """Do what a check of the longest password costs."""

@@ -62,7 +62,7 @@ def _count(value: object) -> int:
 
 
 def _oauth(value: object) -> int:
-    if isinstance(value, bool) or value not in _OAUTHS:
+    if not isinstance(value, int | str) or isinstance(value, bool) or value not in _OAUTHS:
         raise BrokenRuleError("It must be 0 or 1.")
     return int(str(value))
 

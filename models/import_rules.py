@@ -1,6 +1,6 @@
 """Users that come from elsewhere, held to every rule and made ready for the store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,9 @@ from models.secret_key import KeyRing
 from models.user import OAuth, User, new_user_id
 
 Fields = Mapping[str, object]
+
+
+_HARMLESS = frozenset({"name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +141,15 @@ class ImportRules:
             lost = bool(digests) and not self._key_ids & set(key_ids or ())
             columns["token_digests"] = () if lost else digests
         return Candidate(place, name, oauth, columns, password, token, hashed, lost)
+
+
+def refused_changes(candidate: Candidate, found: User, differing: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Return what must not be changed of a user who is there, with the rules."""
+    if "id" in differing:
+        return {"id": ["It never changes, and the user who is there has another one."]}
+    if "user_name" in differing:
+        return {"user_name": ["The user who is there writes it otherwise, and may be somebody else."]}
+    # In other systems people choose their names, and whoever is called like an admin here is none.
+    if found.user_group != "noob" and "user_group" not in candidate.columns and not _HARMLESS.issuperset(differing):
+        return {"user_group": ["The user who is there is no noob: to change it, the file has to name its group."]}
+    return {}

@@ -17,7 +17,7 @@ from models.errors import (
 )
 from models.foreign_hashes import ForeignHash
 from models.import_results import OnConflict, Outcome, Result
-from models.import_rules import Candidate, ImportRules
+from models.import_rules import Candidate, ImportRules, refused_changes
 from models.passwords import Hasher, PasswordPolicy
 from models.patience import patiently
 from models.secret import Secret
@@ -134,8 +134,8 @@ class Imports:
             return Result(candidate.place, Outcome.KEPT, candidate.name.shown, rules)
         if self._on_conflict is OnConflict.FAIL:
             return _failed(candidate, rules)
-        if "id" in differing:
-            return _failed(candidate, {"id": ["It never changes, and the user who is there has another one."]})
+        if refused := refused_changes(candidate, found, differing):
+            return _failed(candidate, refused)
         return self._update(candidate, found, differing)
 
     def _update(self, candidate: Candidate, found: User, differing: Sequence[str]) -> Result:

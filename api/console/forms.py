@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from flask import Response, request
 from marshmallow import validate
 
-from api.refusals import REFUSALS, MissingParametersError
+from api.refusals import REFUSALS, MissingParametersError, noted
 from api.schemas import Text, UserQuery
 from models import errors
 from models.secret import Secret
@@ -88,7 +88,7 @@ class Form:
     def attempt(self, change: Callable[[], Response]) -> Response | None:
         """Return the answer of ``change``, or nothing: then what was refused is noted, to be said of the form."""
         try:
-            return change()
+            return noted(change)
         except errors.InvalidParametersError as error:
             self.errors, self.status = error.fields, 400
         except errors.UserExistsError:

@@ -8,6 +8,7 @@ from flask import Response, request
 
 from api.console.cookies import Cookies
 from api.console.forms import TOKEN_FIELD, Form, StaleFormError, WrongOwnPasswordError, read_fields
+from api.exchanges import recognised
 from api.proxies import TrustedProxies
 from models import errors
 from models.core import Core
@@ -34,7 +35,7 @@ class Logins:
         if caller.user.user_group != "admin":
             self._core.sessions.end(caller)  # or else it would go on if they became one again
             raise errors.NotAuthenticatedError
-        return caller
+        return recognised(caller)
 
     def shown(self, view: Callable[..., Response]) -> Callable[..., Response]:
         """Let a view have the caller."""
@@ -62,6 +63,7 @@ class Logins:
         secret, _ = self._core.sessions.begin(caller, CONSOLE, request.user_agent.string)
         with suppress(errors.NotAuthenticatedError):
             self._core.sessions.end(self.caller())
+        recognised(caller)
         self._cookies.write(answer, _COOKIE, secret.reveal())
 
     def end(self, caller: Caller, answer: Response) -> None:

@@ -26,6 +26,7 @@ from tests.foreign_vectors import HASHES, PASSWORD
 
 MakeApi = Callable[[Environment], Api]
 OLD = Hasher(4).hash(Secret(PASSWORD))
+OTHER = Hasher(4).hash(Secret("the password of somebody else"))
 DEAR = "$2b$06$" + OLD[7:]
 
 
@@ -150,10 +151,28 @@ def test_the_last_admin_stays(commands: Commands, make_api: MakeApi) -> None:
     """An import neither demotes nor disables the last admin, nor takes away its password."""
     make_api(commands.environment)
     for change in ({"user_group": "noob"}, {"disabled": True}, {"password_hash": None}):
-        told = commands.bring(lines({"user_name": ADMIN[0], **change}), "--on-conflict", "update", "--passwordless")
+        entry = {"user_name": ADMIN[0], "user_group": "admin"} | change
+        told = commands.bring(lines(entry), "--on-conflict", "update", "--passwordless")
         assert counts(told) == {"failed": 1}
         assert "last enabled admin" in json.dumps(told["results"])
     assert make_api(commands.environment).get("", ADMIN).status_code == 200
+
+
+def test_who_is_called_like_an_admin_is_none(commands: Commands, make_api: MakeApi) -> None:
+    """People choose their names elsewhere: a file that says nothing of groups changes no admin."""
+    make_api(commands.environment)
+    told = commands.bring(lines({"user_name": ADMIN[0], "password_hash": OLD}), "--on-conflict", "update")
+    assert counts(told) == {"failed": 1}
+    assert "no noob" in json.dumps(told["results"])
+    assert make_api(commands.environment).get("", ADMIN).status_code == 200
+
+
+def test_names_that_differ_in_case_are_not_one_person(commands: Commands) -> None:
+    """Elsewhere Bob and bob are two: the second is refused, and the first keeps the password."""
+    two = [{"user_name": name, "password_hash": hashed} for name, hashed in (("Bob", OLD), ("bob", OTHER))]
+    for outcome in ("created", "unchanged"):
+        assert counts(commands.bring(lines(*two), "--on-conflict", "update")) == {outcome: 1, "failed": 1}
+        assert commands.users()["Bob"].password_hash == OLD
 
 
 def test_imports_of_one_file_race_to_one_of_each(commands: Commands) -> None:
