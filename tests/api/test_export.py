@@ -101,7 +101,7 @@ def test_the_file_is_its_owners_and_whole_or_not_there(commands: Commands) -> No
 
     def failing(settings: Any, *, with_first_admin: bool = True) -> Any:
         core = commands.core()
-        core.store.find_users = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment,method-assign]
+        core.store.find_users = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment,method-assign]  # a store that is interrupted
         return core
 
     assert commands.run("export", str(file), create=failing).status == 1

@@ -230,7 +230,7 @@ def _interrupt(store: Store, *, at: int) -> None:
             raise KeyboardInterrupt
         insert(users)
 
-    store.insert = counted  # type: ignore[method-assign]
+    store.insert = counted  # type: ignore[method-assign]  # to count the calls
 
 
 def test_a_dry_run_changes_nothing(commands: Commands) -> None:
@@ -265,7 +265,7 @@ def test_a_store_that_is_away_for_a_moment_stops_nothing(here: Commands, monkeyp
                 raise error
             insert(users)
 
-        core.store.insert = failing  # type: ignore[method-assign]
+        core.store.insert = failing  # type: ignore[method-assign]  # a store that fails once
         return core
 
     name = here.write("u.jsonl", lines({"user_name": "ann", "password_hash": OLD}))

@@ -165,7 +165,7 @@ def test_racing_logins_all_get_in(make_core: MakeCore) -> None:
     def log_in(number: int) -> str:
         return cores[number % 3].authenticator.basic("alice", RIGHT, client_at(f"10.{number}.0.1")).user.user_name
 
-    assert race([lambda number=number: log_in(number) for number in range(12)]) == ["alice"] * 12  # type: ignore[misc]
+    assert race([lambda number=number: log_in(number) for number in range(12)]) == ["alice"] * 12  # type: ignore[misc]  # mypy knows no default of a lambda
     assert make_core().authenticator.basic("alice", RIGHT, HERE).user.revision == 2
 
 
@@ -177,8 +177,8 @@ def test_logins_and_a_change_race_to_the_change(make_core: MakeCore) -> None:
         core.store.insert([make_user(name, password_hash=APACHE)])
         race(
             [
-                lambda name=name: core.authenticator.basic(name, RIGHT, client_at("10.1.0.1")),  # type: ignore[misc]
-                lambda name=name: core.accounts.update(None, name, {"password": OTHER}),  # type: ignore[misc]
+                lambda name=name: core.authenticator.basic(name, RIGHT, client_at("10.1.0.1")),  # type: ignore[misc]  # see above
+                lambda name=name: core.accounts.update(None, name, {"password": OTHER}),  # type: ignore[misc]  # see above
             ]
         )
         fresh = make_core()
