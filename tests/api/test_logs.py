@@ -85,6 +85,21 @@ def test_a_line_for_each_request(sqlite_environment: Environment, serve: Serve) 
     assert "canary" not in doorman.log
 
 
+def test_the_console_and_forward_authentication_tell_who_it_is(sqlite_environment: Environment, serve: Serve) -> None:
+    """They too say in their lines who proved to be whom; and why the console refuses a login, as metrics count it."""
+    doorman = serve(sqlite_environment | {"ACCESS_LOG": "on"})
+    user = doorman.call("PUT", "/root/update", json={"name": "Root"}).json()["_id"]["$oid"]
+    let_through = doorman.call("GET", "/../verify")
+    assert line_of(doorman, let_through.headers["X-Request-ID"])["user_id"] == user
+    with httpx.Client(base_url=doorman.url, headers={"Origin": doorman.url}) as browser:
+        for password, is_known in ((ADMIN[1], True), ("a wrong one", False)):
+            form = {"user_name": ADMIN[0], "password": password}
+            answer = browser.post("/console/login", data=form)
+            line = line_of(doorman, answer.headers["X-Request-ID"])
+            assert line.get("user_id") == (user if is_known else None)
+            assert line.get("refused") == (None if is_known else "not_authenticated")
+
+
 def test_no_line_for_a_request_unless_it_is_asked_for(sqlite_environment: Environment, serve: Serve) -> None:
     """By default a request that went well, or was refused, leaves the log as it was."""
     doorman = serve(sqlite_environment)
