@@ -12,7 +12,7 @@ from api.json_body import read_members
 from api.jwt_auth import JwtAuth
 from api.oauth_proofs import NoIssuerError, OAuthProofs
 from api.proxies import TrustedProxies
-from api.refusals import Refusal, Refusals
+from api.refusals import Refusal, Refusals, WrongCredentialsError
 from api.routes import add_route, make_surface
 from models import errors
 from models.account_rules import Changes
@@ -38,10 +38,6 @@ class BadNameError(errors.DoormanError):
 
 class BadValueError(errors.DoormanError):
     """A value is none of those that it may be; the message is what the contract says of it."""
-
-
-class WrongCredentialsError(errors.DoormanError):
-    """User name and password are no user's."""
 
 
 class JwtUsers:

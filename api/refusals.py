@@ -27,6 +27,10 @@ class MissingParametersError(errors.DoormanError):
         self.detail = detail
 
 
+class WrongCredentialsError(errors.DoormanError):
+    """User name and password are no user's, which surfaces with a login route tell in words of their own."""
+
+
 class ForeignOriginError(errors.DoormanError):
     """A page of an origin that is not allowed asked a browser to send this request."""
 

@@ -74,8 +74,12 @@ class SocketWire(asyncio.BufferedProtocol):
         self._pace = Pace(limits.per_second, limits.burst)
         self._taken = await self._handshake.accept(self._wires.taker)
         del self._handshake  # it would stay for as long as the connection does
-        self._taken.socket.settimeout(0)
-        await self._loop.connect_accepted_socket(lambda: self, self._taken.socket)
+        try:
+            self._taken.socket.settimeout(0)
+            await self._loop.connect_accepted_socket(lambda: self, self._taken.socket)
+        except BaseException:
+            self._wires.taker.give_back(self._taken)
+            raise
 
     def receive(self) -> "asyncio.Future[str | bytes | None]":
         receiver = self._receiver = self._loop.create_future()

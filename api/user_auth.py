@@ -6,7 +6,7 @@ from api.answers import json_answer
 from api.exchanges import recognised
 from api.json_body import read_members
 from api.proxies import TrustedProxies
-from api.refusals import Refusal, Refusals
+from api.refusals import Refusal, Refusals, WrongCredentialsError
 from api.routes import add_route, make_surface
 from api.schemas import broken_fields, load_changed_credentials, load_credentials
 from models import errors, names
@@ -22,10 +22,6 @@ _PATHS = ("/user-auth", "/v3/instances/<instance>/endpoints/sockets/user-auth")
 
 class NoEmailError(errors.DoormanError):
     """The user name is no e-mail address."""
-
-
-class WrongCredentialsError(errors.DoormanError):
-    """User name and password open nothing."""
 
 
 class UserAuth:

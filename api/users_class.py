@@ -11,7 +11,7 @@ from api.exchanges import recognised
 from api.json_body import parse_object, read_members
 from api.proxies import TrustedProxies
 from api.queries import query
-from api.refusals import MissingParametersError, Refusal, Refusals
+from api.refusals import MissingParametersError, Refusal, Refusals, WrongCredentialsError
 from api.routes import add_route, make_surface
 from api.schemas import (
     USERS_CLASS_QUERY,
@@ -38,10 +38,6 @@ _MOST_ASKED = 500
 
 class NoApiKeyError(errors.NotAuthenticatedError):
     """``X-Api-Key`` is not an admin's token."""
-
-
-class WrongCredentialsError(errors.DoormanError):
-    """User name and password are no user's."""
 
 
 class UsersClass:

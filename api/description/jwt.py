@@ -10,10 +10,9 @@ from api.jwt_users import (
     BadValueError,
     BlankFieldsError,
     JwtUsers,
-    WrongCredentialsError,
 )
 from api.oauth_proofs import NoIssuerError
-from api.refusals import MissingParametersError
+from api.refusals import MissingParametersError, WrongCredentialsError
 from models import errors
 
 _USER = {"username": "mike", "name": "Mike Wazowski", "oauth": 0, "user_group": "noob"}

@@ -5,7 +5,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from api import schemas, user_auth, users_class
 from api.description import shapes
 from api.description.operations import Answer, Operation, Surface
-from api.refusals import MissingParametersError
+from api.refusals import MissingParametersError, WrongCredentialsError
 from api.user_auth import UserAuth
 from api.users_class import UsersClass
 from models import errors
@@ -65,7 +65,7 @@ SOCKET = Surface(
             refusals=(
                 *_BODY,
                 _MISSING_FIELD,
-                user_auth.WrongCredentialsError(),
+                WrongCredentialsError(),
                 errors.TooManyAttemptsError(1),
             ),
         ),
@@ -150,7 +150,7 @@ USERS_CLASS = Surface(
             body=schemas.Credentials,
             body_example=_EXAMPLE,
             credentials=_ADMIN,
-            refusals=(*_NO_KEY, *_BODY, _MISSING_FIELD, users_class.WrongCredentialsError()),
+            refusals=(*_NO_KEY, *_BODY, _MISSING_FIELD, WrongCredentialsError()),
         ),
         UsersClass.read_user: Operation(
             answers=(_user("The user."),), credentials=_ADMIN, refusals=(*_NO_KEY, _NOT_FOUND)
