@@ -26,14 +26,16 @@ TOKENS = ["t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8"]
 
 
 class Model:
-    """What a store does, without a database: the users in a dictionary by id."""
+    """What a store does, without a database: the users in a dictionary by id, and all that was ever stored."""
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
+        self.history: list[User] = []
 
     def insert(self, users: list[User]) -> None:
         self._check([*self.users.values(), *users])
         self.users |= {user.id: user for user in users}
+        self.history += users
 
     def insert_first_admin(self, user: User) -> bool:
         if self.has_admin():
@@ -62,6 +64,7 @@ class Model:
         self._check_admins(changed)
         self._check(list(changed.values()))
         self.users = changed
+        self.history.append(after)
 
     def delete(self, user: User) -> None:
         self._check_revision(user)
@@ -113,7 +116,6 @@ class Choice:
         self.random = random.Random(seed)  # noqa: S311 - It must repeat itself.
         self.positions = random.Random(seed)  # noqa: S311 - as above
         self.model = model
-        self.seen: list[User] = []
 
     def operation(self) -> Callable[[Any], Any]:
         choose = self.random.choice
@@ -124,7 +126,7 @@ class Choice:
         before, after = self._change()
         oauth, some = choose([0, 1]), choose([1, 2, 5])
         keys = [(choose(NAMES), choose([0, 1])) for _ in range(some)]
-        ids = [before.id, *(choose([*self.seen, before]).id for _ in range(some))]
+        ids = [before.id, *(choose([*self.model.history, before]).id for _ in range(some))]
         digests = self.random.choices(TOKENS, k=some)
         admin = replace(users[0], user_group="admin", oauth=0, disabled=False, password_hash="h")
         page = {
@@ -145,7 +147,6 @@ class Choice:
             "delete": lambda store: store.delete(before),
             "list": lambda store: store.list_names(**page),
         }
-        self.seen += users if name == "insert" else [after] if name == "replace" else []
         return operations[name]
 
     def _user(self) -> User:
@@ -166,7 +167,7 @@ class Choice:
 
     def _change(self) -> tuple[User, User]:
         stored = list(self.model.users.values())
-        before = self.random.choice([*stored, *stored, *stored, *self.seen[-3:], self._user()])
+        before = self.random.choice([*stored, *stored, *stored, *self.model.history[-3:], self._user()])
         name = self.random.choice(NAMES)
         values = self._values() | {"name_key": name, "user_name": name}
         kept = {*self.random.sample(sorted(values), self.random.choice([0, 4, 8]))}
