@@ -93,9 +93,7 @@ def _sections(options: argparse.Namespace, place: Place) -> Iterator[Section]:
     yield from _part(options, "logins", lambda: logins.measure(place, rounds, 2 * seconds))
     yield from _part(options, "floods", lambda: floods.measure(place, rounds, seconds))
     yield from _part(options, "websockets", lambda: websockets.measure(place, seconds))
-    yield from _part(
-        options, "imports", lambda: imports.measure(place.mongodb, place.directory, options.imported, rounds)
-    )
+    yield from _part(options, "imports", lambda: imports.measure(place.mongodb, place.directory, options.imported))
     yield from _part(options, "lists", lambda: lists.measure(place.mongodb, place.directory, options.users, rounds))
 
 
@@ -117,7 +115,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4, help="of each load")
     parser.add_argument("--cost", type=int, default=12, help="of bcrypt")
     parser.add_argument("--users", type=int, default=1_000_000, help="in the long list")
-    parser.add_argument("--imported", type=int, default=100_000, help="users in each import")
+    parser.add_argument("--imported", type=int, default=1_000_000, help="users in each import")
     parser.add_argument("--output", type=Path, help=f"the report; {_REPORT.name} beside the benchmark if it is whole")
     return parser.parse_args()
 
