@@ -3,11 +3,14 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
+from models.storage.mongo.store import MongoStore
 from tests.mongod import Mongod, RunningMongod
 
 ADMIN = ("root", "correct-horse-battery")
@@ -22,12 +25,68 @@ def sqlite_environment(tmp_path: Path) -> Environment:
     return _environment() | {"DATABASE_URL": f"sqlite:///{tmp_path}/doorman.db"}
 
 
+class EmptyDatabases:
+    """Names of databases that hold nothing. One that was used serves again, if its collections are as Doorman makes.
+
+    To make their indexes, and to drop them, takes the server longer than most tests do.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._client = MongoClient[dict[str, Any]](uri)
+        self._emptied: list[str] = []
+        self._as_made: dict[str, object] | None = None
+
+    def take(self, *, new: bool = False) -> str:
+        if self._emptied and not new:
+            return self._emptied.pop()
+        return f"doorman_test_{os.getpid()}_{secrets.token_hex(4)}"
+
+    def give_back(self, name: str) -> None:
+        if self._structure(name) == self._structure_as_made():
+            for collection in self._client[name].list_collection_names():
+                self._client[name][collection].delete_many({})
+            self._emptied.append(name)
+        else:
+            self._client.drop_database(name)
+
+    def close(self) -> None:
+        for name in self._emptied:
+            self._client.drop_database(name)
+        self._client.close()
+
+    def _structure(self, name: str) -> dict[str, object]:
+        database = self._client[name]
+        return {
+            one["name"]: one["type"] == "collection" and (one["options"], database[one["name"]].index_information())
+            for one in database.list_collections()
+        }
+
+    def _structure_as_made(self) -> dict[str, object]:
+        if self._as_made is None:
+            name = self.take(new=True)
+            MongoStore(self._client, name).prepare()
+            self._as_made = self._structure(name)
+            self._client.drop_database(name)
+        return self._as_made
+
+
+@pytest.fixture(scope="session")
+def empty_databases(mongod: Mongod | RunningMongod) -> Iterator[EmptyDatabases]:
+    with closing(EmptyDatabases(mongod.uri)) as databases:
+        yield databases
+
+
 @pytest.fixture
-def mongod_environment(mongod: Mongod | RunningMongod) -> Iterator[Environment]:
-    name = f"doorman_test_{os.getpid()}_{secrets.token_hex(4)}"
-    yield _environment() | {"DATABASE_URL": mongod.uri, "DATABASE_NAME": name}
-    with MongoClient[dict[str, object]](mongod.uri) as client:
-        client.drop_database(name)
+def mongod_database(request: pytest.FixtureRequest, empty_databases: EmptyDatabases) -> Iterator[str]:
+    """Name a database that holds nothing; ``new_database`` marks tests of what makes its collections."""
+    name = empty_databases.take(new="new_database" in request.keywords)
+    yield name
+    empty_databases.give_back(name)
+
+
+@pytest.fixture
+def mongod_environment(mongod: Mongod | RunningMongod, mongod_database: str) -> Environment:
+    return _environment() | {"DATABASE_URL": mongod.uri, "DATABASE_NAME": mongod_database}
 
 
 @pytest.fixture(params=["sqlite", "mongod"])

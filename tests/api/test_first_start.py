@@ -16,6 +16,8 @@ from models.secret import Secret
 from tests.api.conftest import Api
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
 
+pytestmark = pytest.mark.new_database
+
 MakeApi = Callable[[Environment], Api]
 UNCONFIGURED = dict.fromkeys(("BASIC_AUTH_USER", "BASIC_AUTH_PASSWORD", "AUTH_TOKEN"), "")
 

@@ -1,7 +1,5 @@
 """The stores that the contract is tested on, each empty and prepared."""
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +23,8 @@ def path(sqlite_address: Address) -> Path:
 
 
 @pytest.fixture
-def mongod_address(mongod: Mongod | RunningMongod) -> Iterator[Address]:
-    address = Address("mongod", mongod.uri, f"doorman_test_{os.getpid()}_{secrets.token_hex(4)}")
-    yield address
-    address.drop()
+def mongod_address(mongod: Mongod | RunningMongod, mongod_database: str) -> Address:
+    return Address("mongod", mongod.uri, mongod_database)
 
 
 @pytest.fixture(params=["sqlite", "mongod"])

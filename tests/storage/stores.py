@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import mongomock
-from pymongo import MongoClient
 
 from models.errors import CorruptRecordError
 from models.storage import Found, Store
@@ -34,10 +33,6 @@ class Address:
     kind: str
     place: str
     database: str = ""
-
-    def drop(self) -> None:
-        with MongoClient[dict[str, Any]](self.place) as client:
-            client.drop_database(self.database)
 
 
 def open_store(address: Address) -> Store:

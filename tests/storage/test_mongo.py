@@ -34,6 +34,8 @@ from tests.storage.stores import (
     with_email,
 )
 
+pytestmark = pytest.mark.new_database
+
 
 @pytest.fixture
 def prepared(mongod_address: Address, open_prepared: Callable[[Address], Store]) -> Store:

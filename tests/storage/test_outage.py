@@ -30,6 +30,8 @@ from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, outcome, race
 from tests.storage.stores import NOW, Address, find, make_user, with_email
 
+pytestmark = pytest.mark.new_database
+
 LIMIT = 5.0  # seconds within which a call must fail
 
 

@@ -158,6 +158,7 @@ def prepare_and_adopt(store: Store, number: int) -> bool:
     return store.insert_first_admin(make_admin(f"root{number}"))
 
 
+@pytest.mark.new_database
 def test_threads_prepare_one_store(address: Address) -> None:
     """Eight threads may prepare the same new database at once, and go on to use it."""
     store = open_store(address)
@@ -168,6 +169,7 @@ def test_threads_prepare_one_store(address: Address) -> None:
         store.close()
 
 
+@pytest.mark.new_database
 def test_processes_prepare_one_store(address: Address, racing_processes: Processes) -> None:
     """Four processes may prepare the same new database at once; one of them makes the first admin."""
     outcomes = racing_processes.race(address, prepare_and_adopt)
