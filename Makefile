@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint bench generated lock secrets clean
+.PHONY: help run test lint bench faults generated lock secrets clean
 
 pip := .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input
 
@@ -31,6 +31,9 @@ if_installed = [ -x .venv/bin/$1 ] || [ -n "$$CI" ] || { echo 'Skipped: $1 is no
 
 bench: .venv/.development ## Measure Doorman beside its peers and its goals; takes half an hour, and the machine to itself
 	@.venv/bin/python -m bench
+
+faults: .venv/.development ## Kill, flood, starve and fuzz Doorman at length, and write docs/reliability.md; wants the machine to itself
+	@FAULTS=full .venv/bin/python -m pytest tests/faults --timeout 3600
 
 swagger_ui := tests/clients/node_modules/swagger-ui-dist
 docs_page := api/docs_page

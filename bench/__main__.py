@@ -57,7 +57,7 @@ def main() -> int:
     header = (
         f"# Measured on {datetime.now(UTC):%Y-%m-%d}\n\n"
         "`make bench` writes this file. Ratios within one run mean something, absolute figures only on one machine.\n\n"
-        f"{machine.description(mongod)}\n"
+        f"{machine.description_with_peers(mongod)}\n"
         f"- Rounds: {options.rounds}, of {options.seconds:g} s; bcrypt at cost {options.cost}; "
         f"took {minutes:.0f} minutes; the load before it was {load:.1f}\n"
         f"{_quietness([share for section in sections for share in section.others])}"

@@ -20,21 +20,32 @@ def cores() -> int:
 
 
 def description(mongod: Path) -> str:
+    """Return the lines of a Markdown list."""
+    return "\n".join([f"- Machine: {_machine()}", f"- {_programs()}", f"- mongod {_mongod(mongod)}"])
+
+
+def description_with_peers(mongod: Path) -> str:
+    """Return the same, with what only the benchmark uses."""
+    peers = dict(sorted(versions().items()))
+    load = _first(r"^wrk (\S+)", _output(["wrk", "--version"]))
+    named = ", ".join(f"{name} {number}" for name, number in peers.items()) or "none installed"
+    return f"{description(mongod)}, wrk {load}\n- Peers: {named}"
+
+
+def _machine() -> str:
     memory = _first(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
     model = _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) or platform.machine()
-    own = {name: version(name) for name in _PACKAGES}
-    peers = dict(sorted(versions().items()))
-    programs = ", ".join(f"{name} {number}" for name, number in own.items())
-    machine = f"{cores()} cores, {model}, {int(memory or 0) / 1024**2:.0f} GiB, Linux {platform.release()}"
-    database = _first(r"db version v(.*)", _output([str(mongod), "--version"]))
-    load = _first(r"^wrk (\S+)", _output(["wrk", "--version"]))
-    facts = [
-        f"Machine: {machine}; the database, the load and the servers share it.",
-        f"Doorman {version('doorman')}, {_commit()}, Python {platform.python_version()}, {programs}",
-        f"mongod {database}, wrk {load}",
-        "Peers: " + (", ".join(f"{name} {number}" for name, number in peers.items()) or "none installed"),
-    ]
-    return "\n".join(f"- {fact}" for fact in facts)
+    shared = "the database, the load and the servers share it"
+    return f"{cores()} cores, {model}, {int(memory or 0) / 1024**2:.0f} GiB, Linux {platform.release()}; {shared}."
+
+
+def _programs() -> str:
+    own = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"Doorman {version('doorman')}, {_commit()}, Python {platform.python_version()}, {own}"
+
+
+def _mongod(program: Path) -> str | None:
+    return _first(r"db version v(.*)", _output([str(program), "--version"]))
 
 
 def load_average() -> float:

@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.api.cores",
     "tests.api.issuers",
     "tests.clients.chromium",
+    "tests.faults.report",
 ]

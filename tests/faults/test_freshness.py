@@ -13,6 +13,7 @@ from threading import Event
 import pytest
 
 from tests.databases import ADMIN_TOKEN, Environment
+from tests.faults.extent import extent
 from tests.running import Doorman
 from tests.workers import Credential, Line, lines_to_workers, on_linux
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.alone, on_linux]
 
 USERS = "/api/v2/users"
 OLD, NEW = "the old password", "the new password"
-CHANGES = 200
+CHANGES = extent(30, 200)
 # A line is an address, and of one address twenty failures are free.
 CHANGES_A_LINE = 10
 READERS = 2  # for each server
@@ -73,7 +74,7 @@ def reading(doormen: list[Doorman]) -> Iterator[Counter[int]]:
 
 @pytest.mark.timeout(300)  # ten seconds where nothing else runs, and ten times that where much does
 def test_no_worker_accepts_what_was_revoked(environment: Environment, serve: Callable[[Environment], Doorman]) -> None:
-    """Of 200 changes, none leaves the old credential working on one of four workers that all remember it: 401 each."""
+    """No change leaves the old credential working on one of four workers that all remember it: 401 each."""
     doormen = [serve(environment | {"WORKERS": "2"}) for _ in range(2)]
     admins = [Line(doorman.port) for doorman in doormen]
     for number in range(READERS):
@@ -128,14 +129,14 @@ ENDS: list[Callable[[Line, str, str], None]] = [
     lambda line, name, _: change(line, "DELETE", f"/{name}/sessions"),
     lambda line, name, _: change(line, "DELETE", f"/{name}"),
 ]
-SESSIONS = 80
+SESSIONS = extent(20, 80)
 
 
 @pytest.mark.timeout(300)  # as above
 def test_no_worker_accepts_a_session_that_ended(
     environment: Environment, serve: Callable[[Environment], Doorman]
 ) -> None:
-    """Of 80 sessions that all of four workers have accepted, none opens its user on any of them once it has ended."""
+    """No session that all of four workers have accepted opens its user on any of them once it has ended."""
     doormen = [serve(environment | {"WORKERS": "2"}) for _ in range(2)]
     admins = [Line(doorman.port) for doorman in doormen]
     lines = [line for doorman in doormen for line in lines_to_workers(doorman).values()]

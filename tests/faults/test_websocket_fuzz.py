@@ -1,4 +1,4 @@
-"""A hundred thousand random frames against a real server: it answers each message, and nothing is left of them."""
+"""Random frames against a real server: it answers each message, and nothing is left of them."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.small_app import until
 from tests.databases import ADMIN_TOKEN, Environment
+from tests.faults.extent import extent
 from tests.faults.fuzzed_conversations import Conversation, Ending, conversation
 from tests.raw_websocket import CONTINUATION, TEXT, Connection, frame
 from tests.running import Doorman
@@ -20,15 +21,15 @@ from tests.workers import on_linux, opened, resident_bytes, sockets
 
 pytestmark = on_linux
 
-FRAMES = 100_000
-WARM_UP = 4000
+FRAMES = extent(16_000, 100_000)
+WARM_UP = extent(2000, 4000)
 AT_ONCE = 24
 PATIENCE = 30.0
 # What the second half may leave over what the first has left: some is the allocator's.
 MORE_BYTES = 6 * 1024 * 1024
 PROMPT_SECONDS = 5.0  # other tests run beside it
 MORE_FILES = 8  # that a thread may have opened for itself
-EMPTY_FRAGMENTS = 200_000
+EMPTY_FRAGMENTS = extent(40_000, 200_000)
 HELD_BACK_SECONDS = 5.0
 # To have a run again, name its seed.
 SEED = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(1 << 32))
@@ -145,7 +146,7 @@ def watched(sqlite_environment: Environment, serve: Callable[[Environment], Door
 
 @pytest.mark.timeout(300)  # ten seconds where nothing else runs, and ten times that where much does
 def test_random_frames_leave_nothing_behind(watched: Watched) -> None:
-    """Of 100,000 frames each message is answered as it should be; the server stays, and its memory and files do."""
+    """Each message of random frames is answered as it should be; the server stays, and its memory and files do."""
     numbers, resident, files = count(), [], []
     for _ in range(2):
         frames, messages = asyncio.run(fuzz(watched.port, numbers, FRAMES // 2))
@@ -176,7 +177,7 @@ async def send_empty_fragments(port: int) -> None:
 
 
 def test_a_message_of_endless_empty_fragments_costs_nothing(watched: Watched) -> None:
-    """200,000 fragments of no bytes are read, held back or refused, but not kept; others are answered meanwhile."""
+    """Endless fragments of no bytes are read, held back or refused, but not kept; others are answered meanwhile."""
     resident = resident_bytes(watched.worker)
 
     async def send_and_watch() -> None:

@@ -19,7 +19,7 @@ from models.user import USER_GROUPS, User
 from tests.storage.races import outcome
 from tests.storage.stores import NOW, Address, make_user
 
-OPERATIONS = 600
+OPERATIONS = 300
 NAMES = ["ann", "bob", "cid", "Dan", "\ufffd", "\U0001f600"]
 EMAILS = [None, "a@x.org", "b@x.org", "c@x.org"]
 TOKENS = ["t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8"]
