@@ -125,6 +125,9 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
     if "v2" in settings.surfaces:
+        forward_auth = ForwardAuth(core, proxies).blueprint()
+        browsers.keep_to_proxies(forward_auth)
+        app.register_blueprint(forward_auth)
         about = {"version": version("doorman"), "workers": settings.workers, "surfaces": sorted(settings.surfaces)}
         status = Status(core.store, HeaderAuth(core.authenticator, proxies), launch, about)
         app.register_blueprint(status.blueprint())
@@ -133,7 +136,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
 
 def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
-    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint(), ForwardAuth(core, proxies).blueprint()]
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
 
 
 def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
