@@ -28,7 +28,7 @@ def create(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_
     """Create an admin, and show its password and token this once."""
     password, token = _password(from_stdin=password_stdin), new_token()
     fields: Changes = {"password": password, "token": token, "user_group": "admin"}
-    with opened(create_core, as_json=as_json) as core:
+    with opened(create_core, as_json=as_json, may_be_new=True) as core:
         user = core.accounts.create(None, user_name, fields)
     shown = {"user_name": user.user_name, "password": password.reveal(), "token": token.reveal()}
     show(shown, as_json=as_json)

@@ -72,7 +72,7 @@ def create_user(create_core: CreateCore, /, user_name: str, *, oauth: bool, as_j
     sources, fields = _taken(options)
     password, token = sources.password(otherwise_ask=not oauth), sources.token()
     _add(fields, password, token)
-    with opened(create_core, as_json=as_json) as core:
+    with opened(create_core, as_json=as_json, may_be_new=True) as core:
         user = core.accounts.create(None, user_name, fields, kind_of(oauth=oauth))
     show(dump(user) | sources.made(password, token), as_json=as_json)
 

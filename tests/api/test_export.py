@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 from threading import Thread
@@ -108,6 +109,34 @@ def test_the_file_is_its_owners_and_whole_or_not_there(commands: Commands) -> No
     assert set(commands.directory.iterdir()) == before
     ran = commands.run("export", str(commands.directory / "no" / "folder.jsonl"))
     assert (ran.status, "cannot be written" in ran.err) == (1, True)
+
+
+def test_a_stop_leaves_what_was_there(commands: Commands) -> None:
+    """SIGTERM ends an export with status 143; the file that it was to replace stays, and no part of a new one."""
+    file = commands.directory / "users.jsonl"
+    before = {path: path.read_bytes() for path in commands.directory.glob("*.jsonl")}
+    assert file in before
+
+    def stopped(*_: Any, **__: Any) -> Any:
+        core = commands.core()
+        find = core.store.find_users
+
+        def find_and_stop(keys: Any) -> Any:
+            found = find(keys)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return found
+
+        core.store.find_users = find_and_stop  # type: ignore[method-assign]  # a store during whose work one is stopped
+        return core
+
+    former = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        ran = commands.run("export", str(file), "--with-hashes", create=stopped)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert (ran.status, ran.out) == (143, "")
+    after = {path: path.read_bytes() for path in commands.directory.iterdir() if "jsonl" in path.name}
+    assert after == before
 
 
 def test_a_spreadsheet_computes_nothing(commands: Commands) -> None:

@@ -9,6 +9,7 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from hypothesis import strategies as st
 
 from api import import_files
 from api.csv_cells import plain_cell, safe_cell
+from api.settings import Settings
+from app import create_core
 from models.clients import client_at
+from models.core import Core
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
@@ -175,6 +179,49 @@ def test_firebase(commands: Commands) -> None:
     caller = core.authenticator.basic("ann@example.com", Secret(FIREBASE_PASSWORD), client_at("192.0.2.1"))
     assert caller.user.user_name == "ann@example.com"
     core.close()
+
+
+def test_an_import_goes_on_under_the_same_parameters_alone(commands: Commands) -> None:
+    """Where the Firebase project's are others by now, one that was interrupted begins anew: hashes differ by them."""
+    users = {"users": [{"localId": f"l{number}"} for number in range(450)]}
+    config, name = commands.write("config.txt", FIREBASE_CONFIG), commands.write("users.json", json.dumps(users))
+    command = ("import", name, "--format", "firebase", "--firebase-config", config, "--passwordless")
+
+    def interrupted(settings: Settings, *, with_first_admin: bool = True) -> Core:
+        core = create_core(settings, with_first_admin=with_first_admin)
+        insert, batches = core.store.insert, count(1)
+
+        def insert_one(users: Any) -> None:
+            if next(batches) > 1:
+                raise KeyboardInterrupt
+            insert(users)
+
+        core.store.insert = insert_one  # type: ignore[method-assign]  # a store that is interrupted
+        return core
+
+    assert commands.run(*command, create=interrupted).status == 130
+    commands.write("config.txt", FIREBASE_CONFIG.replace(FIREBASE_KEY, "A" + FIREBASE_KEY[1:]))
+    ran = commands.run(*command)
+    assert "Going on" not in ran.err
+    assert ran.out.startswith("created 250, updated 0, unchanged 200")
+    commands.write("config.txt", FIREBASE_CONFIG)
+    assert "Going on after 200 users" in commands.run(*command).err
+
+
+def test_what_is_not_understood_is_told_in_a_line(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments that are too many may be passwords, and are not repeated; what the store refuses is no trace."""
+    monkeypatch.chdir(commands.directory)
+    commands.bring(lines({"user_name": "ann", "password_hash": OLD}), name="u.jsonl")
+    changed = {"SECRET_KEY": "another key, of more than thirty-two bytes"}
+    other_key = Commands(commands.environment | changed, commands.directory)
+    for command in ("import", "export"):
+        for form in ((), ("--json",)):
+            ran = commands.run(command, "u.jsonl", "canary-password", *form)
+            assert (ran.status, ran.out, "canary" in ran.err) == (2, "", False)
+            assert "too many arguments" in ran.err
+            ran = other_key.run(command, "u.jsonl", *form)
+            assert (ran.status, ran.out) == (1, "")
+            assert "SECRET_KEY is not the one" in ran.err.splitlines()[-1]
 
 
 def test_a_signer_key_is_shown_to_nobody(commands: Commands, make_api: Callable[[Environment], Api]) -> None:

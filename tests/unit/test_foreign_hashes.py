@@ -5,6 +5,7 @@ import resource
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import BrokenRuleError
+from models.errors import BrokenRuleError, UnavailableError
 from models.foreign_hashes import find_hash, read_hash
 from tests.foreign_vectors import FIREBASE_HASH, FIREBASE_PASSWORD, HASHES, PASSWORD
 
@@ -33,6 +34,17 @@ def test_firebase_hashes_are_verified() -> None:
     """Firebase's own example is the hash of its password."""
     assert read_hash(FIREBASE_HASH).matches(FIREBASE_PASSWORD.encode())
     assert not read_hash(FIREBASE_HASH).matches(b"user2password")
+
+
+def test_a_check_without_memory_says_nothing_of_the_password() -> None:
+    """It is a service that cannot answer now, and not a wrong password, which would count against who has given it."""
+
+    def derive(_: bytes) -> bytes:
+        raise MemoryError
+
+    found = replace(read_hash(FOREIGN["openssl -6"]), derive=derive)  # type: ignore[arg-type]  # one that finds none
+    with pytest.raises(UnavailableError, match="no memory"):
+        found.matches(PASSWORD.encode())
 
 
 @pytest.mark.parametrize("text", [*FOREIGN.values(), FIREBASE_HASH], ids=count())
@@ -112,6 +124,11 @@ def _resident() -> float:
         (f"$6$rounds=1000001$salt${'.' * 86}", "rounds must be"),
         (f"$6$rounds=999$salt${'.' * 86}", "rounds must be"),
         (f"$6$saltsaltsaltsalts${'.' * 86}", "16 characters"),
+        (f"$6$sea salt${'.' * 86}", "salt may have printable ASCII"),
+        (f"$5$salt\\0${'.' * 43}", "salt may have printable ASCII"),
+        (f"$5$rounds=1000$s*lt;${'.' * 43}", "salt may have printable ASCII"),
+        (f"$6$rounds=5000${'.' * 86}", "salt may have printable ASCII"),
+        (f"$6$salt\x7f${'.' * 86}", "salt may have printable ASCII"),
         (f"$apr1$saltsalts${'.' * 22}", "8 characters"),
         (f"bcrypt_sha256$$2b$17${'.' * 53}", "cost must be 4 to 16"),
         (f"$firescrypt$ln=14,r=8,p=1${B16}${B32}$Bw==$AAAA", "signer key"),
