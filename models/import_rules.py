@@ -1,6 +1,6 @@
 """Users that come from elsewhere, held to every rule and made ready for the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from models.user import OAuth, User, new_user_id
 Fields = Mapping[str, object]
 
 
+SECRETS = frozenset({"password", "token"})  # that are to be hashed
 _HARMLESS = frozenset({"name"})
 
 
@@ -51,6 +52,15 @@ class Candidate:
     def hashes(self) -> int:
         """How many secrets are to be hashed."""
         return (self.password is not None) + (self.token is not None)
+
+    def changes(self, wanted: Collection[str], hashed: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the columns that change with the fields ``wanted``; ``hashed`` gives those of a secret."""
+        changes = {name: self.columns[name] for name in wanted if name in self.columns}
+        if "email" in changes:
+            changes["email_key"] = self.columns["email_key"]
+        for secret in SECRETS.intersection(wanted):
+            changes |= hashed(secret)
+        return changes
 
 
 class ImportRules:

@@ -19,6 +19,7 @@ from models.import_runs import run
 from models.passwords import Hasher
 from models.secret import Secret
 from models.storage import Store
+from models.user import User
 from tests.api.commands import Commands, lines
 from tests.api.conftest import Api
 from tests.databases import ADMIN, Environment
@@ -165,6 +166,37 @@ def test_who_is_called_like_an_admin_is_none(commands: Commands, make_api: MakeA
     assert counts(told) == {"failed": 1}
     assert "no noob" in json.dumps(told["results"])
     assert make_api(commands.environment).get("", ADMIN).status_code == 200
+
+
+@pytest.mark.parametrize("becomes", [{"user_group": "admin"}, {"user_name": "bob"}, {"name": "Ann"}])
+def test_who_changes_after_the_look_is_looked_at_again(commands: Commands, becomes: dict[str, Any]) -> None:
+    """Who became an admin, or was called otherwise, between the look and the write, is not changed as a noob would be.
+
+    Neither is one written to who has become by then what the file says.
+    """
+    commands.bring(lines({"user_name": "ann", "password_hash": OLD}))
+
+    def overtaken(settings: Settings, *, with_first_admin: bool = True) -> Core:
+        core = create_core(settings, with_first_admin=with_first_admin)
+        look = core.store.find_users
+
+        def looked(keys: Any) -> Any:
+            found = look(keys)
+            for user in found.values():
+                assert isinstance(user, User)
+                change = becomes | ({"name_key": becomes["user_name"]} if "user_name" in becomes else {})
+                core.store.replace(user, user.changed(core.importer.clock(), **change))
+            return found
+
+        core.store.find_users = looked  # type: ignore[method-assign]  # somebody else is faster
+        return core
+
+    entry = {"user_name": "ann", "password": "another password"} if "name" not in becomes else {"user_name": "ann"}
+    name = commands.write("u.jsonl", lines(entry | {"name": "Ann"}))
+    ran = commands.run("import", name, "--on-conflict", "update", "--passwordless", "--json", create=overtaken)
+    assert counts(ran.json()) == {"unchanged" if "name" in becomes else "failed": 1}
+    [user] = commands.users().values()
+    assert (user.password_hash, user.epoch, user.revision) == (OLD, 1, 2)
 
 
 def test_names_that_differ_in_case_are_not_one_person(commands: Commands) -> None:
