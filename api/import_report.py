@@ -70,8 +70,8 @@ class Report:
             click.echo(f"Error: {self._stopped} Nothing after that was read.", err=True)
         if self._weak_hashes:
             click.echo(
-                f"Warning: {self._weak_hashes:,} passwords are hashed so weakly (SHA-1, MD5) that whoever gets hold of"
-                " the database can guess them, until their users log in for the first time.",
+                f"Warning: {self._weak_hashes:,} passwords are hashed so weakly (SHA-1, MD5, few rounds, no salt) that"
+                " whoever gets hold of the database can guess them, until their users log in for the first time.",
                 err=True,
             )
         if self._lost_tokens:

@@ -4,6 +4,7 @@ Source: Drepper, "Unix crypt using SHA-256 and SHA-512".
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from models.hash_bounds import require
 
@@ -29,6 +30,10 @@ class ShaCrypt:
             f"Its rounds must be {_LEAST_ROUNDS} to {_MOST_ROUNDS}.",
         )
 
+    @property
+    def is_weak(self) -> bool:
+        return not self.salt  # of which one guess is compared with all users at once
+
     def __call__(self, password: bytes) -> bytes:
         from passlib.hash import sha256_crypt, sha512_crypt  # noqa: PLC0415 - see the module's docstring
 
@@ -42,6 +47,7 @@ class Md5Crypt:
 
     is_apache: bool
     salt: str
+    is_weak: ClassVar = True
 
     def __post_init__(self) -> None:
         require(
