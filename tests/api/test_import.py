@@ -335,7 +335,11 @@ def test_a_store_that_is_away_for_a_moment_stops_nothing(here: Commands, monkeyp
         ),
         ({"user_name": "a", "password_hash": OLD, "id": "x"}, "id", "24 hex"),
         ({"user_name": "a", "password_hash": OLD, "epoch": -1}, "epoch", "whole number"),
-        ({"user_name": "a", "password_hash": OLD, "revision": 1 << 53}, "revision", "whole number"),
+        (
+            {"user_name": "a", "password_hash": OLD, "revision": (1 << 52) + 1},
+            "revision",
+            "whole number, 0 to 4503599627370496",
+        ),
         ({"user_name": "a", "password_hash": OLD, "created_at": "2026-01-31"}, "created_at", "time"),
         ({"user_name": "a", "password_hash": OLD, "created_at": "2026-01-31T12:00:00"}, "created_at", "time zone"),
         ({"user_name": "a", "password_hash": OLD, "created_at": "0001-01-01T00:00:00+14:00"}, "created_at", "time"),
