@@ -29,6 +29,8 @@ class Entry:
     place: int
     fields: Fields
     broken: Mapping[str, list[str]] = field(default_factory=dict)  # what was wrong before any field could be looked at
+    # A password is not given on purpose: who is new is made without one, and who is there keeps what there is.
+    passwordless: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class ImportRules:
             except BrokenRuleError as error:
                 broken[name] = [str(error)]
         if not broken:
-            self._check_together(values, broken)
+            self._check_together(values, broken, passwordless=self._passwordless or entry.passwordless)
         if broken:
             raise InvalidParametersError(broken)
         return self._candidate(entry.place, values)
@@ -110,7 +112,7 @@ class ImportRules:
             values["token_hash"] = bcrypt_hashes.of_nothing(self._rounds)
         return User(**values)
 
-    def _check_together(self, values: dict[str, Any], broken: dict[str, list[str]]) -> None:
+    def _check_together(self, values: dict[str, Any], broken: dict[str, list[str]], *, passwordless: bool) -> None:
         oauth = values.get("oauth", 0)
         if "user_name" not in values:
             broken["user_name"] = ["It is required."]
@@ -124,7 +126,7 @@ class ImportRules:
         has_password = values.get("password") is not None or values.get("password_hash") is not None
         if oauth and has_password:
             broken["password"] = ["An OAuth user has no password."]
-        if not oauth and not has_password and "password_hash" not in values and not self._passwordless:
+        if not oauth and not has_password and "password_hash" not in values and not passwordless:
             broken["password"] = ["It is required, or password_hash."]
         if values.get("password") is not None:
             try:

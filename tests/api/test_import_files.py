@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import threading
+import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from api import import_files
 from api.csv_cells import plain_cell, safe_cell
 from models.clients import client_at
+from models.errors import BrokenRuleError
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
@@ -81,6 +83,30 @@ def test_comma_separated(commands: Commands) -> None:
         (8, "user_name"),
     ]
     assert kept(commands) == {"ann": (OLD, "ann@example.com", 'Ann, "A"', True), "bob": (OLD, None, None, False)}
+
+
+def test_an_empty_cell_takes_no_password_away(commands: Commands) -> None:
+    """A new user whose cell of ``password_hash`` is empty has no password; who has one keeps it; a cut row is none."""
+    head = "user_name,email,password_hash\n"
+    assert commands.bring(f"{head}ann,,{OLD}\nbob,,\n", name="u.csv")["created"] == 2
+    content = f"{head}ann,ann@example.com,\nbob,,\ncarl,carl@example.com\n"
+    told = commands.bring(content, "--on-conflict", "update", name="u.csv")
+    assert (told["updated"], told["unchanged"], told["failed"]) == (1, 1, 1)
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    told = commands.bring("user_name,password\ndan,\n", name="u.csv")
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    assert kept(commands) == {"ann": (OLD, "ann@example.com", None, False), "bob": (None, None, None, False)}
+
+
+@pytest.mark.parametrize("row", [b"x" * (32 << 20), b'"x\n",' * (6 << 20)], ids=["line", "lines"])
+def test_a_row_without_an_end_takes_no_memory(row: bytes) -> None:
+    """A row is read as far as one may be long, be it one line or, in quotes, many."""
+    stream = io.BufferedReader(io.BytesIO(b"user_name\n" + row))
+    tracemalloc.start()
+    with pytest.raises(BrokenRuleError, match=r"Line \d+ cannot be read as CSV: a row may have 65536 characters"):
+        list(import_files.comma_separated(stream))
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
 
 
 DJANGO = [
