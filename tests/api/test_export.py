@@ -155,3 +155,27 @@ def test_what_is_no_file_stays_what_it_is(sqlite_environment: Environment, tmp_p
     reading.join()
     assert json.loads(read[0])["user_name"] == "ann"
     assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(commands: Commands) -> None:
+    """What it leads to is replaced, beside itself, or made, or written to if it is no file."""
+    folder = commands.directory / "folder"
+    folder.mkdir()
+    (folder / "old.jsonl").write_text("old")
+    for name, target in (("a", "old.jsonl"), ("b", "new.jsonl")):
+        link = commands.directory / name
+        link.symlink_to(folder / target)
+        assert commands.run("export", str(link), "--format", "jsonl").status == 0
+        assert link.is_symlink()
+        assert len((folder / target).read_text().splitlines()) == len(ENTRIES)
+        assert stat.S_IMODE((folder / target).stat().st_mode) == 0o600
+    assert {file.name for file in folder.iterdir()} == {"old.jsonl", "new.jsonl"}
+    with (folder / "gone").open("w+") as gone:
+        (folder / "gone").unlink()
+        (commands.directory / "c").symlink_to(f"/proc/self/fd/{gone.fileno()}")
+        assert commands.run("export", str(commands.directory / "c")).status == 0
+        assert len(gone.read().splitlines()) == len(ENTRIES)
+    (commands.directory / "round").symlink_to("round")
+    ran = commands.run("export", str(commands.directory / "round"))
+    assert (ran.status, "cannot be written" in ran.err) == (1, True)
+    assert len(list(folder.iterdir())) == 2
