@@ -156,6 +156,13 @@ def test_the_last_admin_stays(commands: Commands, make_api: MakeApi) -> None:
         told = commands.bring(lines(entry), "--on-conflict", "update", "--passwordless")
         assert counts(told) == {"failed": 1}
         assert "last enabled admin" in json.dumps(told["results"])
+    both = [{"user_name": ADMIN[0]}, {"user_name": "second", "password": PASSWORD}]
+    assert counts(commands.bring(lines(both[1] | {"user_group": "admin"}))) == {"created": 1}
+    told = commands.bring(
+        lines(*(entry | {"user_group": "noob"} for entry in reversed(both))),
+        *("--on-conflict", "update", "--passwordless"),
+    )
+    assert counts(told) == {"updated": 1, "failed": 1}
     assert make_api(commands.environment).get("", ADMIN).status_code == 200
 
 
@@ -232,7 +239,10 @@ def test_imports_of_one_file_race_to_one_of_each(commands: Commands) -> None:
 
 def test_an_import_that_was_interrupted_goes_on(commands: Commands) -> None:
     """What was written stays, and the same command goes on after it; when it is done, or changed, it begins anew."""
-    name = commands.write("u.jsonl", lines(*({"user_name": f"u{n}", "password_hash": OLD} for n in range(900))))
+    entries = [{"user_name": f"u{n}", "password_hash": OLD} for n in range(900)]
+    entries[0]["password_hash"] = HASHES["htpasswd -s"]
+    entries[1]["password_hash"] = "none"
+    name = commands.write("u.jsonl", lines(*entries))
 
     def interrupted(settings: Settings, *, with_first_admin: bool = True) -> Core:
         core = create_core(settings, with_first_admin=with_first_admin)
@@ -242,13 +252,20 @@ def test_an_import_that_was_interrupted_goes_on(commands: Commands) -> None:
     ran = commands.run("import", name, create=interrupted)
     assert (ran.status, ran.out) == (130, "")
     assert "Interrupted after 400 users." in ran.err
-    assert len(commands.users()) == 400
+    assert len(commands.users()) == 399
     ran = commands.run("import", name)
-    assert (ran.status, ran.out) == (0, "created 900, updated 0, unchanged 0, kept 0, failed 0\n")
+    assert (ran.status, ran.out) == (1, "created 899, updated 0, unchanged 0, kept 0, failed 1\n")
     assert "Going on after 400 users" in ran.err
-    assert len(commands.users()) == 900
+    assert "1 passwords are hashed so weakly" in ran.err
+    assert len(commands.users()) == 899
     ran = commands.run("import", name)
-    assert ran.out == "created 0, updated 0, unchanged 900, kept 0, failed 0\n"
+    assert ran.out == "created 0, updated 0, unchanged 899, kept 0, failed 1\n"
+    assert "Going on" not in ran.err
+    more = [{"user_name": f"v{n}", "password_hash": OLD} for n in range(900)]
+    assert commands.run("import", commands.write("u.jsonl", lines(*more)), create=interrupted).status == 130
+    more[0]["user_name"] = "w"
+    ran = commands.run("import", commands.write("u.jsonl", lines(*more)))
+    assert ran.out == "created 501, updated 0, unchanged 399, kept 0, failed 0\n"
     assert "Going on" not in ran.err
 
 

@@ -260,9 +260,10 @@ def test_auth0_scrypt(commands: Commands) -> None:
         }
 
     users = [user("a", "hex", bytes.hex), user("b", "base64", lambda value: b64encode(value).decode())]
-    users += [user("c", "hex", lambda _: "xyz")]
+    users += [user("c", "hex", lambda _: "xyz"), user("d", "hex", bytes.hex)]
+    users[3]["custom_password_hash"]["password"] = {"encoding": "utf16le"}
     told = commands.bring(json.dumps(users), "--format", "auth0", name="users.json")
-    assert (told["created"], told["failed"]) == (2, 1)
+    assert (told["created"], told["failed"]) == (2, 2)
     hashes = [user.password_hash for user in commands.users().values()]
     assert hashes[0] == hashes[1]
 
