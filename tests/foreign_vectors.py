@@ -36,6 +36,7 @@ HASHES = {
         "bY046wzXK.3N4eWBx0"
     ),
     "sha256-crypt with rounds": "$5$rounds=1234$.uBdqUSRf5.6g8vo$ZZsQxPIifamMIbaG/Fh6e8PFJj2pwXzyLiGVqFJdZc2",
+    "htpasswd -B": "$2y$04$iwkSCDtcJISSy6hHGahX5ewTyk9I1NIAbb1.DuChfkdX0S8URCh3u",
     "htpasswd -s": "{SHA}iPIjShTT0XTeFsNrRFgeEV8NuOo=",
     "LDAP {SSHA}": "{SSHA}9ix05yPOqH7jHFsQdfNN3WR/IY0mRAjB",
     "Werkzeug scrypt": (

@@ -16,7 +16,7 @@ from models.errors import BrokenRuleError
 from models.foreign_hashes import find_hash, read_hash
 from tests.foreign_vectors import FIREBASE_HASH, FIREBASE_PASSWORD, HASHES, PASSWORD
 
-FOREIGN = {name: text for name, text in HASHES.items() if name != "Django bcrypt"}
+FOREIGN = {name: text for name, text in HASHES.items() if name not in {"Django bcrypt", "htpasswd -B"}}
 B16, B32 = "A" * 22, "A" * 43  # bytes in base64
 
 
@@ -27,6 +27,19 @@ def test_hashes_of_other_systems_are_verified(name: str) -> None:
     assert found.matches(PASSWORD.encode())
     for wrong in ("", PASSWORD[:-1], PASSWORD + "x", PASSWORD + "\0", PASSWORD.upper(), "x" * 5000):
         assert not found.matches(wrong.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "kratos"),
+    [
+        ("passlib pbkdf2-sha256", "$1000$", "$i=1000,l=32$"),
+        ("passlib pbkdf2-sha512", "$1000$", "$i=1000,l=64$"),
+        ("passlib scrypt", "$ln=10,", "$ln=1024,"),
+    ],
+)
+def test_the_forms_of_kratos_are_read(name: str, form: str, kratos: str) -> None:
+    """It names the length of PBKDF2's digest, and writes N itself where others write its logarithm."""
+    assert read_hash(FOREIGN[name].replace(form, kratos).replace(".", "+")).matches(PASSWORD.encode())
 
 
 def test_firebase_hashes_are_verified() -> None:
