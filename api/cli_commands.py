@@ -99,8 +99,9 @@ def _telling(*, as_json: bool) -> Iterator[None]:
         if error.errno == errno.EPIPE:
             raise  # who read it has seen enough, and click ends in silence
         let_go_of_output()
-        reason = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}."
-        message = f"{reason} The command did not come to its end, and what it shows may be missing."
+        message = f"{error.filename}: {error.strerror}."
+        if error.filename is None:
+            message = f"The output is not whole, though the work may be done: {error.strerror or error}."
         raised = RefusedError("failed", message)
         click.echo(json.dumps(_told(raised)) if as_json else f"Error: {shown(message)}", err=True)
         raise click.exceptions.Exit(REFUSED) from error

@@ -36,7 +36,7 @@ def shell(commands: Commands, script: str, **settings: str) -> tuple[int, list[s
 
 def test_a_full_disk_is_one_message(commands: Commands) -> None:
     """Where the output cannot be written, a command says so in a line and ends with status 1."""
-    message = "No space left on device. The command did not come to its end, and what it shows may be missing."
+    message = "The output is not whole, though the work may be done: No space left on device."
     assert shell(commands, "doorman users list >/dev/full") == (1, [f"Error: {message}"])
     status, said = shell(commands, "doorman import users.jsonl --passwordless --json >/dev/full")
     assert (status, [json.loads(line) for line in said]) == (1, [{"error": "failed", "message": message}])
