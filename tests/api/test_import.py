@@ -23,7 +23,7 @@ from models.user import User
 from tests.api.commands import Commands, lines
 from tests.api.conftest import Api
 from tests.databases import ADMIN, Environment
-from tests.foreign_vectors import HASHES, PASSWORD
+from tests.foreign_vectors import HASHES, HTPASSWD_BCRYPT, PASSWORD
 
 MakeApi = Callable[[Environment], Api]
 OLD = Hasher(4).hash(Secret(PASSWORD))
@@ -48,7 +48,7 @@ def counts(told: Any) -> dict[str, int]:
 
 def test_imported_users_log_in(commands: Commands, make_api: MakeApi) -> None:
     """Every kind of hash, and a password in clear, open the door; what is given beside it is there as well."""
-    hashes = {**HASHES, "bcrypt": OLD}
+    hashes = {**HASHES, "bcrypt": OLD, "htpasswd -B": HTPASSWD_BCRYPT}
     entries = [
         {"user_name": f"user{number}", "password_hash": text, "email": f"user{number}@example.com", "name": name}
         for number, (name, text) in enumerate(hashes.items())
