@@ -12,6 +12,7 @@ from click.shell_completion import get_completion_class
 
 from api.board import Metering, NoMetering
 from api.cli_admin import admin
+from api.cli_audit import audit
 from api.cli_commands import REFUSED, UNAVAILABLE, Commands, RefusedError, as_json_option
 from api.cli_export import export_users
 from api.cli_import import import_users
@@ -41,6 +42,7 @@ for group in (users, admin, keys):
     main.add_command(group)
 
 
+main.add_command(audit)
 main.add_command(import_users)
 main.add_command(export_users)
 

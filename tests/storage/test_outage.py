@@ -63,31 +63,31 @@ def await_success(call: Callable[[], object], limit: float = 15.0) -> None:
 def test_a_stopped_server_is_unavailable_until_it_is_back(server: Mongod, served: Store) -> None:
     """Reads and writes fail within five seconds, all who ask at once too, and succeed after a restart."""
     ann = make_user("ann")
-    served.insert([ann])
+    served.insert([ann], ())
     server.kill()
     outcomes = race([lambda: fails_in_time(served.ping)] * THREADS)
     assert counted(outcomes) == {True: THREADS}
-    assert fails_in_time(lambda: served.insert([make_user("bob")]))
+    assert fails_in_time(lambda: served.insert([make_user("bob")], ()))
     server.start()
     await_success(served.ping)
     assert find(served, "ann") == ann, "what was acknowledged before the kill is there"
-    served.insert([make_user("bob")])
+    served.insert([make_user("bob")], ())
 
 
 def test_a_hanging_server_is_unavailable_until_it_goes_on(server: Mongod, served: Store) -> None:
     """A change that a server got and never answered fails in time, and holds up nobody afterwards."""
     ann = make_user("ann")
-    served.insert([ann])
+    served.insert([ann], ())
     server.pause()
-    assert fails_in_time(lambda: served.replace(ann, with_email(ann, "ann@x.org")))
+    assert fails_in_time(lambda: served.replace(ann, with_email(ann, "ann@x.org"), ()))
     assert fails_in_time(lambda: find(served, "ann"))
     server.resume()
     await_success(served.ping)
     found = find(served, "ann")
     assert found is not None
     renamed = found.changed(NOW, name="Ann")
-    assert outcome(lambda: served.replace(found, renamed)) is None
-    assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"))) is None
+    assert outcome(lambda: served.replace(found, renamed, ())) is None
+    assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"), ())) is None
 
 
 LATER = NOW.replace(year=2101)
