@@ -70,8 +70,8 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         for starts in (2, 3):
             (killed,) = service.workers()
             os.kill(killed, signal.SIGKILL)
-            until(lambda killed=killed: service.workers() not in ([], [killed]), "another worker")
-            until(lambda starts=starts: service.log.count("Started worker-1") == starts, "its start")
+            until(lambda: service.workers() not in ([], [killed]), "another worker")  # noqa: B023 - it is called here
+            until(lambda: service.log.count("Started worker-1") == starts, "its start")  # noqa: B023 - as above
         with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
             assert client.get(f"{service.url}/hello").text == "hello"
         assert service.stop() == 0
