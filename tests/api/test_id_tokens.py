@@ -106,6 +106,9 @@ def test_a_replica_whose_clock_is_behind_takes_none_again(
         {"sub": 103},
         {"sub": ["hy103"]},
         {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+        {"typ": "Bearer"},
+        {"typ": ["ID"]},
+        {"token_use": "access"},
     ],
 )
 def test_what_claims_are_refused(sqlite_oauth_api: Api, issuer: SmallIssuer, changes: dict[str, Any]) -> None:
@@ -124,6 +127,14 @@ def test_only_fresh_tokens_are_taken(
     """Issued at most five minutes ago, or a minute ahead where clocks differ, and not expired."""
     now = issuer.claims()["iat"]
     assert present(sqlite_oauth_api, issuer.token(**{claim: now + seconds})).status_code == status
+
+
+@pytest.mark.parametrize("said", [{"typ": "ID"}, {"token_use": "id"}])
+def test_a_token_may_say_that_it_is_an_id_token(
+    sqlite_oauth_api: Api, issuer: SmallIssuer, said: dict[str, str]
+) -> None:
+    """As Keycloak and Amazon Cognito have it, whose access tokens say another thing in that place."""
+    assert present(sqlite_oauth_api, issuer.token(**said)).status_code == 200
 
 
 def test_several_audiences_need_the_authorized_party(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
