@@ -51,6 +51,17 @@ def test_a_known_user_keeps_name_and_group(oauth_api: Api, issuer: SmallIssuer) 
     assert (user["name"], user["user_group"]) == ("Bill Yu", "manager")
 
 
+def test_no_ordinary_user_is_named_by_a_token(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Whoever the issuer calls as an admin is called here is somebody else: an OAuth user, and a noob."""
+    user = present(oauth_api, issuer.token(sub="root"), "root").get_json()["user"]
+    assert (user["oauth"], user["user_group"]) == (1, "noob")
+    promoted = {"user": {"username": "root", "oauth": 1, "permission": "admin"}}
+    answer = oauth_api.ask("/users/permission", promoted, headers={"Authorization": f"Token {user['token']}"})
+    assert told(answer) == (403, "Unauthorized")
+    assert oauth_api.get("/root").get_json()["user_name"] == "root"
+    assert (oauth_api.names(), oauth_api.get("?oauth=1").get_json()["users"]) == (["root"], ["root"])
+
+
 def test_each_token_is_taken_once(oauth_api: Api, issuer: SmallIssuer) -> None:
     """Of simultaneous presentations one logs in, and none does later, even with the signature written otherwise."""
     token = issuer.token()
