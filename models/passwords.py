@@ -107,7 +107,7 @@ class PasswordPolicy:
         """``words`` are those that whoever guesses here tries first, such as the name of the service."""
         self._min_length = min_length
         self._blocklist = blocklist
-        self._words = frozenset(word.casefold() for word in words)
+        self._words = sorted({word.casefold() for word in words}, key=len, reverse=True)
 
     def enforce(self, password: Secret, user_name: str) -> Secret:
         """Return the password in the form that is hashed. Raises ``BrokenRuleError``."""
@@ -135,16 +135,21 @@ class PasswordPolicy:
             raise BrokenRuleError("It is one of the most common passwords.")
         if text.casefold() == name:
             raise BrokenRuleError("It may not be the user name.")
-        if any(_is_little_more_than(word, text) for word in {name, name.partition("@")[0], *self._words}):
+        if _is_little_more_than(dict.fromkeys([name, name.partition("@")[0]]), self._words, text):
             raise BrokenRuleError("It may not be the user name, or a word as likely, with only digits and signs added.")
 
 
-def _is_little_more_than(word: str, text: str) -> bool:
-    """Tell whether the text is a word, written once in any case, and nothing but digits and signs around it."""
-    if len(word) < SHORTEST_WORD:
-        return False
-    before, found, after = text.casefold().partition(word)
-    return bool(found) and not any(character.isalpha() for character in before + after)
+def _is_little_more_than(names: Collection[str], words: Collection[str], text: str) -> bool:
+    """Tell whether the text is one of the names, once, or any of the words, and nothing but digits and signs around.
+
+    A name may be a word like any other, of which a phrase may have several.
+    """
+    rest = text.casefold()
+    for name in names:
+        rest = rest.replace(name, "", 1) if len(name) >= SHORTEST_WORD else rest
+    for word in words:
+        rest = rest.replace(word, "")
+    return rest != text.casefold() and not any(character.isalpha() for character in rest)
 
 
 def presented_password(password: Secret) -> Secret:

@@ -135,10 +135,12 @@ def test_a_blocklist_replaces_the_shipped_one() -> None:
     [
         "Doorman2026!",
         "2026-doorman",
-        "DOORMAN DOORMAN 1"[8:],
+        "DOORMAN 1",
         "alice@home123",
         "ALICE12345",
         "#!straße12",
+        "doorman doorman",
+        "Doorman+Alice 1",
         "****alice****",
     ],
 )
@@ -153,7 +155,7 @@ def test_a_word_with_little_added_is_no_password(password: str) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["doorman at the gate", "doorman doorman", "alice alice alice", "my doorman 2026", "ab-12345678", "12345-67890"],
+    ["doorman at the gate", "alice alice alice", "my doorman 2026", "ab-12345678", "12345-67890"],
 )
 def test_a_word_among_others_is_welcome(password: str) -> None:
     """Of a phrase it may be a part, and a name of one or two characters is no word."""
