@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.clients.echo import Echo
 from tests.databases import Environment
 from tests.mongod import free_port
 from tests.running import START_SECONDS, STOP_SECONDS, Doorman
@@ -22,7 +23,7 @@ CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 class Caddy:
     """A running Caddy for ``localhost``, with an authority of its own; its log goes to a file."""
 
-    def __init__(self, doorman: Doorman, directory: Path) -> None:
+    def __init__(self, behind: Doorman | Echo, directory: Path) -> None:
         directory.mkdir()
         self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
@@ -34,7 +35,7 @@ class Caddy:
                 [program("caddy"), "run", "--adapter", "caddyfile", "--config", CADDYFILE],
                 env=caddy_environment(directory)
                 | {"HTTP_PORT": str(self.plain_port), "HTTPS_PORT": str(self.port)}
-                | {"DOORMAN_UPSTREAM": "127.0.0.1", "DOORMAN_PORT": str(doorman.port)},
+                | {"DOORMAN_UPSTREAM": "127.0.0.1", "DOORMAN_PORT": str(behind.port)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,8 +84,8 @@ def caddy_environment(directory: Path) -> Environment:
 
 
 @contextmanager
-def behind_caddy(doorman: Doorman, directory: Path) -> Iterator[Caddy]:
-    caddy = Caddy(doorman, directory)
+def behind_caddy(behind: Doorman | Echo, directory: Path) -> Iterator[Caddy]:
+    caddy = Caddy(behind, directory)
     try:
         caddy.await_ready()
         yield caddy

@@ -1,4 +1,7 @@
-"""An application behind a proxy: it answers with what it has received, and remembers it."""
+"""An application behind a proxy: it answers with what it has received, and remembers it.
+
+At ``AGREEABLE`` it goes over to whatever protocol is asked for, and then sends back each byte that comes.
+"""
 
 import json
 import socket
@@ -10,6 +13,8 @@ from threading import Thread
 import h11
 
 Headers = list[tuple[str, str]]
+
+AGREEABLE = "/agreeable"
 
 
 @dataclass(slots=True)
@@ -53,6 +58,9 @@ class Echo:
         with closing(peer), suppress(OSError, h11.ProtocolError):
             while (request := self._next(connection, peer)) is not None:
                 self.received.append(request)
+                if request.target == AGREEABLE and request.values("Upgrade"):
+                    self._switch(connection, peer, request)
+                    return
                 body = json.dumps(asdict(request)).encode()
                 headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
                 for event in (
@@ -64,6 +72,13 @@ class Echo:
                 if connection.our_state is not h11.DONE:
                     return
                 connection.start_next_cycle()
+
+    def _switch(self, connection: h11.Connection, peer: socket.socket, request: Received) -> None:
+        headers = [("Connection", "Upgrade"), ("Upgrade", request.values("Upgrade")[0])]
+        peer.sendall(connection.send(h11.InformationalResponse(status_code=101, headers=headers)) or b"")
+        peer.sendall(connection.trailing_data[0])
+        while sent := peer.recv(65536):
+            peer.sendall(sent)
 
     def _next(self, connection: h11.Connection, peer: socket.socket) -> Received | None:
         request: Received | None = None

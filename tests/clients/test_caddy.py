@@ -17,6 +17,7 @@ import pytest
 
 from tests.certificates import make_certificate
 from tests.clients.caddy import CADDYFILE, Caddy, behind_caddy, caddy_environment
+from tests.clients.echo import AGREEABLE, echoing
 from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment
 from tests.running import SOURCES, Doorman, running
 from tests.tools import program
@@ -154,6 +155,32 @@ def test_nobody_chooses_doormans_own_origin(client: httpx.Client, caddy: Caddy) 
     page = {"Origin": "https://evil.example.com", "X-Forwarded-Host": "evil.example.com", "X-Forwarded-Proto": "https"}
     assert client.post("/login.json", json=LOGIN, headers=page).status_code == 403
     assert client.post("/login.json", json=LOGIN, headers={"Origin": caddy.url}).status_code == 200
+
+
+def test_no_client_gets_past_what_caddy_looks_at(tmp_path: Path) -> None:
+    """WebSockets pass, and no other protocol, though what is behind would agree to any.
+
+    Doorman refuses them itself; servers that it can run under need not.
+    """
+    with echoing() as echo, behind_caddy(echo, tmp_path / "caddy") as caddy:
+
+        def asked(*upgrade: str) -> list[str]:
+            lines = [f"GET {AGREEABLE} HTTP/1.1", "Host: localhost", "Connection: Upgrade, HTTP2-Settings"]
+            lines += ["HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA", *(f"Upgrade: {each}" for each in upgrade)]
+            with (
+                socket.create_connection(("127.0.0.1", caddy.port), PATIENCE) as connection,
+                caddy.trust().wrap_socket(connection, server_hostname="localhost") as tls,
+            ):
+                tls.sendall("\r\n".join([*lines, "", ""]).encode())
+                assert tls.recv(BODY_BYTES)
+            received = echo.received[-1]
+            assert received.values("HTTP2-Settings") == []
+            return received.values("Upgrade")
+
+        for others in (["h2c"], ["H2C"], ["websocket, h2c"], ["h2c, websocket"], ["TLS/1.0"], ["h2c", "h2c"]):
+            assert asked(*others) == []
+        for several in (["websocket"], ["WebSocket"], ["websocket", "h2c"], ["h2c", "websocket"]):
+            assert asked(*several) == ["websocket"]
 
 
 def test_other_names_are_not_served(caddy: Caddy, client: httpx.Client) -> None:

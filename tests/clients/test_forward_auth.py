@@ -1,7 +1,9 @@
 """nginx and Caddy before an application, by the documented files: who gets through, and what it is told of them."""
 
+import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are one more package
 
 from tests.api.conftest import PASSWORD, authorization
-from tests.clients.echo import Received
+from tests.clients.echo import AGREEABLE, Received
 from tests.clients.gates import FILES, GATES, Gate, written
 from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY
 from tests.mongod import free_port
@@ -165,6 +167,69 @@ def test_no_client_speaks_for_doorman(gate: Gate, root: Told, head: list[str]) -
     assert told(gate.echo.received[-1]) == root
 
 
+H2C = ["Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"]
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        ["Upgrade: h2c"],
+        ["Upgrade: H2C"],
+        ["Upgrade: websocket, h2c"],
+        ["Upgrade: h2c, websocket"],
+        ["Upgrade: websocket", "Upgrade: h2c"],
+        ["Upgrade: h2c", "Upgrade: websocket"],
+        ["Upgrade: h2c", "upgrade: h2c"],
+        ["Upgrade: websocket/13"],
+        ["Upgrade: TLS/1.0"],
+        ["Upgrade:", "Upgrade: h2c"],
+        ["Upgrade_: h2c", "Up-grade: h2c", "Upgrade: h2c"],
+    ],
+)
+def test_no_other_protocol_is_asked_for(gate: Gate, root: Told, upgrade: list[str]) -> None:
+    """An application that would agree to HTTP/2 is not asked: nobody would look at the requests that follow."""
+    answer = gate.ask(BASIC, *H2C, *upgrade, path=AGREEABLE)
+    received = gate.echo.received[-1]
+    assert (received.target, told(received)) == (AGREEABLE, root)
+    passed = received.values("Upgrade")
+    # Of two lines a proxy may take the one; of a list, or of another protocol, none.
+    assert passed in ([], ["websocket"]) if "Upgrade: websocket" in upgrade else passed == []
+    assert received.values("HTTP2-Settings") == []
+    assert answer.status == (101 if passed else 200)
+
+
+@pytest.mark.parametrize("name", ["websocket", "WebSocket"])
+def test_a_websocket_gets_through(gate: Gate, root: Told, name: str) -> None:
+    """The application is told who opens it; from then on bytes go back and forth. Nobody else opens one."""
+    head = ["Connection: keep-alive, Upgrade", f"Upgrade: {name}", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+    with closing(gate.connect()) as connection:
+        connection.sendall(written(BASIC, *head, *claims("mallory"), path=AGREEABLE))
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["Upgrade"].lower()) == (101, "websocket")
+        received = gate.echo.received[-1]
+        assert told(received) == root
+        assert received.values("Sec-WebSocket-Key") == ["AAAAAAAAAAAAAAAAAAAAAA=="]
+        connection.sendall(b"hello")
+        assert connection.recv(5) == b"hello"
+    before = len(gate.echo.received)
+    assert gate.ask(*head, path=AGREEABLE, source=next(SOURCES)).status == 401
+    assert len(gate.echo.received) == before
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", "X_Request_ID"])
+def test_clients_do_not_name_requests(gate: Gate, name: str) -> None:
+    """In Doorman's log a request bears an id of Doorman's, whether it is about a login or about an application."""
+    body = json.dumps({"username": ADMIN[0], "password": ADMIN[1]}).encode()
+    head = [f"{name}: chosen", f"Content-Length: {len(body)}"]
+    login = gate.ask(*head, method="POST", path="/login.json", body=body)
+    assert login.status == 200
+    assert login.headers["x-request-id"] != "chosen"
+    asked = gate.ask(f"{name}: chosen", source=next(SOURCES))
+    assert asked.status == 401
+    assert asked.headers.get("x-request-id") != "chosen"
+
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: app.example.com\r\nX-Auth-User: mallory\r\n\r\n"
 
 
@@ -240,14 +305,30 @@ def test_without_doorman_nobody_gets_through(tmp_path: Path, kind: str) -> None:
 
 
 def test_traefiks_file_is_what_its_documents_describe() -> None:
-    """Each option is one of theirs; claims are removed before Doorman is asked, and the password after that."""
+    """Each option is one of theirs; claims are removed before Doorman is asked, and the password after that.
+
+    So is ``Upgrade``, or else it is set to the one protocol that may get through.
+    """
     http = yaml.safe_load((FILES / "traefik.yml").read_text())["http"]
     assert http.keys() == {"routers", "middlewares", "services"}
     router = http["routers"]["application"]
     assert router.keys() == {"rule", "entryPoints", "tls", "middlewares", "service"}
-    assert http["routers"]["login"].keys() == router.keys() - {"middlewares"}
+    websockets, login = http["routers"]["websockets"], http["routers"]["login"]
+    assert websockets.keys() == login.keys() == router.keys()
+    # Whoever asks for another protocol is not told apart by the first rule; the longer rule comes before it.
+    assert websockets["rule"] == f"{router['rule']} && HeaderRegexp(`Upgrade`, `(?i)^websocket$`)"
+    *guards, alone = websockets["middlewares"]
+    *likewise, without = router["middlewares"]
+    assert guards == likewise
+    for name, upgrade in ((alone, "websocket"), (without, "")):
+        headers = {"Upgrade": upgrade, "HTTP2-Settings": ""}
+        assert http["middlewares"][name] == {"headers": {"customRequestHeaders": headers}}
+    headers = {"X-Request-ID": "", "Upgrade": ""}
+    assert [http["middlewares"][name] for name in login["middlewares"]] == [
+        {"headers": {"customRequestHeaders": headers}}
+    ]
     assert {each["service"] for each in http["routers"].values()} == http["services"].keys()
-    without_claims, doorman, without_password = (http["middlewares"][name] for name in router["middlewares"])
+    without_claims, doorman, without_password = (http["middlewares"][name] for name in guards)
     variants = {
         f"{x}{one}{auth}{two}{what}"
         for x, auth, what in (name.split("-") for name in IDENTITY)

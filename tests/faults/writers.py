@@ -146,7 +146,7 @@ class Writer:
         elif status == 403:
             # It may be made still by what was asked before; so it is settled by making it.
             state = State(
-                password=f"a password {user.marker}",
+                password=f"battery staple {user.marker}",
                 token=None,
                 email=f"{user.name}.{user.marker.replace(' ', '-')}@example.com",
                 name=user.marker,
@@ -185,8 +185,8 @@ class Writer:
     def _new_state(self, user: KnownUser) -> State:
         n = self._serial
         return State(
-            password=f"password {n} of {user.name}",
-            token=f"token-{n}-of-{user.name}",
+            password=f"battery staple {n} of {self._number}",
+            token=f"battery-staple-{n}-of-{self._number}",
             email=f"{user.name}.{n}@example.com",
             name=f"{user.name}, the {n}",
             user_group=self._random.choice(("noob", "noob", "noob", "manager", "admin")),

@@ -1,7 +1,7 @@
 """What the files under deploy/ and docker-compose.yml say, read as those who run them would."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,52 @@ def kustomization(folder: str) -> Object:
     return loaded
 
 
+def kustomized(folder: str) -> list[Object]:
+    """Return the objects that `kubectl apply -k` would make of a folder, as far as Kustomize is used here."""
+    objects: list[Object] = []
+    _add(KUBERNETES / folder, objects)
+    return objects
+
+
+def only(objects: Iterable[Object], kind: str, name: str) -> Object:
+    """Return the one object of that kind and name."""
+    (found,) = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def _add(folder: Path, objects: list[Object]) -> None:
+    kustomize = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert kustomize.keys() <= {"apiVersion", "kind", "resources", "components", "images", "patches"}
+    for resource in kustomize["resources"] + kustomize.get("components", []):
+        if (folder / resource).is_dir():
+            _add(folder / resource, objects)
+        else:
+            objects += yaml.safe_load_all((folder / resource).read_text())
+    for image in kustomize.get("images", []):
+        (deployment,) = (each for each in objects if each["kind"] == "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["image"].partition(":")[0] == image["name"]
+        container["image"] = f"{image['newName']}:{image['newTag']}"
+    for patch in kustomize.get("patches", []):
+        target = only(objects, patch["target"]["kind"], patch["target"]["name"])
+        for change in yaml.safe_load(patch["patch"]):
+            _change(target, change)
+
+
+def _change(target: Object, change: Object) -> None:
+    """Make one change of a JSON Patch (RFC 6902), which has to replace what is there, and to add what is not."""
+    *path, last = (step.replace("~1", "/") for step in change["path"].split("/")[1:])
+    place: Any = target
+    for step in path:
+        place = place[int(step)] if isinstance(place, list) else place[step]
+    if isinstance(place, list) and last == "-":
+        assert change["op"] == "add"
+        place.append(change["value"])
+        return
+    assert (last in place if isinstance(place, dict) else int(last) < len(place)) is (change["op"] == "replace"), change
+    place[last if isinstance(place, dict) else int(last)] = change["value"]
+
+
 def image_user() -> tuple[int, int]:
     """Return the user and the group that the image runs as."""
     user, group = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]
@@ -76,7 +122,7 @@ def settings_of(environment: Mapping[str, Any], mounted: str, secrets: Path) -> 
     for name, text in environment.items():
         assert isinstance(text, str), f"{name} would reach the container as another text than it reads here"
         assert name in OPTIONS or OPTIONS[name.removesuffix("_FILE")].in_file, name
-        if re.search(r"PASSWORD|SECRET|TOKEN|URL", name):
+        if re.search(r"PASSWORD|SECRET|TOKEN|DATABASE_URL", name):
             assert name.endswith("_FILE") or not text, name
         given[name] = text
         if name.endswith("_FILE"):

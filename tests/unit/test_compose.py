@@ -41,6 +41,18 @@ def test_overrides_meet_the_schema(tmp_path: Path) -> None:
         assert set(yaml.safe_load(text)["services"]) <= set(SERVICES)
 
 
+def test_overrides_give_doorman_settings_that_it_takes(tmp_path: Path) -> None:
+    """With each of them Doorman would start, reading what they mount."""
+    base = compose()["services"]["doorman"]
+    overrides = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
+    for number, text in enumerate(overrides):
+        service = yaml.safe_load(text)["services"]["doorman"]
+        environment = base["environment"] | service["environment"]
+        settings_of(environment, "/run/secrets", tmp_path / str(number))
+        mounted = {*base["secrets"], *service.get("secrets", [])}
+        assert set(re.findall(r"/run/secrets/(\w+)", str(environment))) <= mounted
+
+
 def test_publishes_caddy_alone() -> None:
     """What faces a network speaks TLS: no other service's port can be reached from outside of its networks."""
     services = compose()["services"]

@@ -4,13 +4,12 @@ import copy
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml  # type: ignore[import-untyped]  # its stubs are one more package
 
 from api.serving import STOP_SECONDS
+from api.setting_values import SURFACES
 from tests.unit.deployed import (
     KUBERNETES,
     ROOT,
@@ -19,11 +18,13 @@ from tests.unit.deployed import (
     image_port,
     image_user,
     kustomization,
+    kustomized,
     manifests,
+    only,
     settings_of,
 )
 
-FOLDERS = ("base", "issuer")
+FOLDERS = ("base", "issuer", "metrics")
 OLDEST = "1.29"  # as base/kustomization.yaml says
 MOUNTED = "/run/secrets/doorman"
 
@@ -78,7 +79,7 @@ def test_names_lead_to_what_is_there() -> None:
     assert base["Deployment"]["spec"]["selector"]["matchLabels"] == labels
     assert base["Service"]["spec"]["selector"] == labels
     assert base["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
-    for policy in (base["NetworkPolicy"], manifests("issuer")["NetworkPolicy"]):
+    for policy in (manifests(folder)["NetworkPolicy"] for folder in FOLDERS):
         assert policy["spec"]["podSelector"]["matchLabels"] == labels
     for constraint in pod()["spec"]["topologySpreadConstraints"]:
         assert constraint["labelSelector"]["matchLabels"] == labels
@@ -170,20 +171,59 @@ def test_network_policies_name_who_is_meant() -> None:
         assert peer.get("namespaceSelector", {}).get("matchLabels") or peer["ipBlock"]["except"]
 
 
-def test_the_example_changes_what_is_there() -> None:
-    """Each patch of the example finds the object that it is for, and in it what it replaces."""
-    example = kustomization("example")
-    for folder in example["resources"] + example["components"]:
-        assert (KUBERNETES / "example" / folder / "kustomization.yaml").exists()
-    (image,) = example["images"]
-    assert container()["image"].partition(":")[0] == image["name"]
-    for patch in example["patches"]:
-        found = manifests("base")[patch["target"]["kind"]]
-        assert found["metadata"]["name"] == patch["target"]["name"]
-        for change in yaml.safe_load(patch["patch"]):
-            *path, last = (step.replace("~1", "/") for step in change["path"].split("/")[1:])
-            place: Any = found
-            for step in path:
-                place = place[int(step)] if isinstance(place, list) else place[step]
-            there = last in place if isinstance(place, dict) else int(last) < len(place)
-            assert there is (change["op"] == "replace"), change["path"]
+@pytest.mark.parametrize("version", [OLDEST, kubernetes_validate.latest_version()])
+def test_the_example_is_whole(version: str) -> None:
+    """Each patch finds what it is for, and what it makes meets the schemas: one host, and an image of the cluster's."""
+    example = kustomized("example")
+    for found in example:
+        kubernetes_validate.validate(found, version, strict=True)
+    ingress = only(example, "Ingress", "doorman")["spec"]
+    assert ingress["tls"][0]["hosts"] == [ingress["rules"][0]["host"]]
+    assert ingress != manifests("base")["Ingress"]["spec"]
+    changed = only(example, "Deployment", "doorman")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert changed != container()["image"]
+    assert len(example) == len(list(every_object()))
+
+
+def test_the_example_starts(tmp_path: Path) -> None:
+    """Doorman takes the settings, and the issuer leads browsers back to the Ingress's host."""
+    example = kustomized("example")
+    settings = settings_of(only(example, "ConfigMap", "doorman-settings")["data"], MOUNTED, tmp_path / "secrets")
+    host = only(example, "Ingress", "doorman")["spec"]["rules"][0]["host"]
+    assert settings.oidc_issuer
+    assert settings.oidc_redirect_url == f"https://{host}/users/login/oauth/callback"
+
+
+def test_metrics_can_be_scraped(tmp_path: Path) -> None:
+    """Their port is open on all addresses of the pod; one namespace alone gets there, and nothing else leads there."""
+    example = kustomized("example")
+    settings = settings_of(only(example, "ConfigMap", "doorman-settings")["data"], MOUNTED, tmp_path / "secrets")
+    spec = only(example, "Deployment", "doorman")["spec"]["template"]["spec"]
+    ports = {port["name"]: port["containerPort"] for port in spec["containers"][0]["ports"]}
+    assert ports == {"http": image_port(), "metrics": settings.metrics_port}
+    assert settings.metrics_host == "0.0.0.0"
+    policy = only(example, "NetworkPolicy", "doorman-metrics")["spec"]
+    assert policy["podSelector"]["matchLabels"] == pod()["metadata"]["labels"]
+    (rule,) = policy["ingress"]
+    (peer,) = rule["from"]
+    assert rule["ports"] == [{"port": "metrics"}]
+    assert peer["namespaceSelector"]["matchLabels"]
+    (others,) = only(example, "NetworkPolicy", "doorman")["spec"]["ingress"]
+    assert others["ports"] == [{"port": "http"}]
+    (served,) = only(example, "Service", "doorman")["spec"]["ports"]
+    assert served["targetPort"] == "http"
+
+
+def test_the_page_leads_to_a_running_cluster() -> None:
+    """The copy of the example is where its paths lead to the others, and each Secret that is mounted is made."""
+    page = (ROOT / "docs/operations.md").read_text()
+    ((copied, copy_of_it),) = re.findall(r"^ +cp -R (\S+) (\S+)$", page, re.MULTILINE)
+    applied = re.findall(r"^ +kubectl apply -k (\S+)$", page, re.MULTILINE)
+    assert applied == [copy_of_it]
+    assert (ROOT / copied).samefile(KUBERNETES / "example")
+    for folder in kustomization("example")["resources"] + kustomization("example")["components"]:
+        assert (ROOT / copy_of_it / ".." / folder.removeprefix("../") / "kustomization.yaml").resolve().exists()
+    (tls,) = manifests("base")["Ingress"]["spec"]["tls"]
+    assert f"create secret tls {tls['secretName']} --cert=" in page
+    surfaces = set(manifests("base")["ConfigMap"]["data"]["SURFACES"].split(","))
+    assert set(SURFACES) - surfaces == set(re.findall(r"by a list that has `(\w+)` and `(\w+)`", page)[0])

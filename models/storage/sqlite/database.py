@@ -3,6 +3,7 @@
 The sole importer of ``sqlite3``; no exception of its gets out.
 """
 
+import errno
 import math
 import sqlite3
 import time
@@ -11,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from models.errors import DoormanError, SetupError, UnavailableError
+from models.errors import DoormanError, UnavailableError
 from models.storage.outage import Outage
-from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
+from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, unusable
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.schema import APPLICATION_ID, VERSION
@@ -31,6 +32,10 @@ _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+_MEANINGS = {
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), errno.EACCES),
+    sqlite3.SQLITE_NOTADB: errno.EINVAL,
+}
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -120,11 +125,11 @@ class Database:
                         handle.close()
                         raise
         except OSError as error:
-            raise self._unusable(error.strerror) from error
+            raise unusable(self.path, error.strerror, error.errno) from error
         except sqlite3.Error as error:
             if _code(error) in _BUSY:
                 raise UnavailableError(f"the database is locked: {error}") from error
-            raise self._unusable(error) from error
+            raise unusable(self.path, error, _MEANINGS.get(_code(error))) from error
 
     def close(self) -> None:
         with self._handles.all_idle():
@@ -137,11 +142,6 @@ class Database:
                 yield handle
             except _FAILURES as error:
                 raise _translated(error, handle) from error
-
-    def _unusable(self, reason: object) -> SetupError:
-        return SetupError(
-            f"{self.path} cannot be used as the database: {reason}. Name a new file, or one that Doorman made."
-        )
 
     def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
         if handle.file != self._served.file:

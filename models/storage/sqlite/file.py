@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,27 @@ def file_size(path: str) -> int:
         return os.stat(path).st_size  # noqa: PTH116 - Every write does this.
     except OSError:
         return 0
+
+
+def unusable(path: Path, reason: object, number: int | None) -> SetupError:
+    """Return what to say of a place or a file that is no database for us, with what helps by the error's number.
+
+    Another file is advised only where this one is none of Doorman's: otherwise all accounts would seem to be lost.
+    """
+    advice = ""
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        advice = f" {_this_user()} must be able to write the file, its folder, and the files beside it."
+    elif number in {errno.EINVAL, errno.EISDIR}:
+        advice = " Name a new file, or one that Doorman made."
+    return SetupError(f"{path} cannot be used as the database: {reason}.{advice}")
+
+
+def _this_user() -> str:
+    number = os.geteuid()
+    try:
+        return f"The user {pwd.getpwuid(number).pw_name} (uid {number})"
+    except KeyError:  # as in containers
+        return f"The user with the uid {number}"
 
 
 def make_directory(path: Path) -> None:
