@@ -16,7 +16,7 @@ from models.storage.outage import Outage
 from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
-from models.storage.sqlite.schema import APPLICATION_ID, VERSION
+from models.storage.sqlite.marks import damaged, require_own, require_whole, stamp
 
 Connection = sqlite3.Connection
 SQLITE_VERSION = sqlite3.sqlite_version_info
@@ -32,6 +32,7 @@ _LONGEST_LOG_PATIENCE = 1.0
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
@@ -87,6 +88,7 @@ class Database:
                         connection.execute("BEGIN IMMEDIATE")
                         begun, self._last_turn = True, time.monotonic()
                         with _undone_if_raised(connection):
+                            require_own(connection)  # as it was when the connection was opened
                             yield connection
                             self._served.require()
                             handle.log = self._served.require_log(handle.log)
@@ -115,6 +117,9 @@ class Database:
                     try:
                         connection = self._open(handle, is_prepared=False)
                         with _patient(connection, deadline):
+                            if self._served.is_shorter:
+                                require_whole(connection, self.path)
+                                self._served.accept_size()
                             yield connection
                     except sqlite3.Error:
                         handle.close()
@@ -139,6 +144,8 @@ class Database:
                 raise _translated(error, handle) from error
 
     def _unusable(self, reason: object) -> SetupError:
+        if isinstance(reason, sqlite3.Error) and _code(reason) in _DAMAGED:
+            return SetupError(damaged(self.path, reason))
         return SetupError(
             f"{self.path} cannot be used as the database: {reason}. Name a new file, or one that Doorman made."
         )
@@ -172,9 +179,7 @@ class Database:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_STEP}")
             # From its first read on, a connection keeps others from removing the log: what is seen of it then, stays.
-            is_ours = stamp(connection) == (APPLICATION_ID, VERSION)
-            if is_prepared and not is_ours:
-                raise UnavailableError("this Doorman has not prepared the database file")  # noqa: TRY301 - It is closed.
+            (require_own if is_prepared else stamp)(connection)
         except BaseException:
             connection.close()
             raise
@@ -190,13 +195,6 @@ class Database:
             [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             # Who reads for very long must not make every write wait: the next try is a step later.
             self._empty_log_at = size + _LOG_STEP if is_busy else _LOG_STEP
-
-
-def stamp(connection: Connection) -> tuple[int, int]:
-    """Return whose file it is, and the version of its schema."""
-    [application_id] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    return application_id, version
 
 
 @contextmanager

@@ -4,7 +4,8 @@ import re
 
 from models.errors import SetupError
 from models.storage.sqlite import schema as sqlite_schema
-from models.storage.sqlite.database import SQLITE_VERSION, Connection, Database, stamp
+from models.storage.sqlite.database import SQLITE_VERSION, Connection, Database
+from models.storage.sqlite.marks import stamp
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first that has STRICT tables
 _NAMES = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
@@ -20,6 +21,7 @@ def prepare(database: Database) -> None:
         is_new = (application_id, version, names) == (0, 0, set())
         if not is_new:
             _refuse_unknown(database, application_id, version, names)
+            _read_a_little(connection)
         # Always: a copy that VACUUM INTO made, put in the file's place, has no write-ahead log.
         [journal_mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if journal_mode != "wal":  # pragma: no cover  # No test has such a file system.
@@ -37,6 +39,13 @@ def prepare(database: Database) -> None:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def _read_a_little(connection: Connection) -> None:
+    """Read a row of each table, so that a file full of rubbish is told now and not by every request."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for [table] in tables:
+        connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchall()
 
 
 def _create(connection: Connection, statements: str) -> None:
