@@ -164,7 +164,7 @@ def test_a_read_only_file_is_refused(path: Path) -> None:
     path.chmod(0o400)
     prepare = [*_UNPRIVILEGED, sys.executable, "-c", _PREPARE, str(path)]
     said = subprocess.run(prepare, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "cannot be used as the database" in said
+    assert "cannot be written to" in said
 
 
 def test_a_store_that_was_not_prepared_is_unavailable(path: Path) -> None:

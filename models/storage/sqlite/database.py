@@ -3,6 +3,7 @@
 The sole importer of ``sqlite3``; no exception of its gets out.
 """
 
+import errno
 import math
 import sqlite3
 import time
@@ -11,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from models.errors import DoormanError, SetupError, UnavailableError
+from models.errors import DoormanError, UnavailableError
 from models.storage.outage import Outage
 from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
-from models.storage.sqlite.marks import damaged, require_own, require_whole, stamp
+from models.storage.sqlite.marks import damaged, refused, require_own, require_whole, stamp, unusable
 
 Connection = sqlite3.Connection
 SQLITE_VERSION = sqlite3.sqlite_version_info
@@ -29,9 +30,12 @@ _PAUSE = 0.5  # seconds in which no writer tries again after one that could not 
 _LOG_STEP = 16 << 20  # bytes of the write-ahead log after which it is emptied, and what is kept of its file
 _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FOR_A_WHILE = (*_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -125,11 +129,17 @@ class Database:
                         handle.close()
                         raise
         except OSError as error:
-            raise self._unusable(error.strerror) from error
+            if error.errno in _FULL:
+                raise UnavailableError(f"the database cannot be written to now: {error.strerror}") from error
+            if error.errno in _FORBIDDEN:
+                raise refused(error.filename, error.strerror) from error
+            raise unusable(self.path, error.strerror) from error
         except sqlite3.Error as error:
-            if _code(error) in _BUSY:
-                raise UnavailableError(f"the database is locked: {error}") from error
-            raise self._unusable(error) from error
+            if (code := _code(error)) in _FOR_A_WHILE:
+                raise UnavailableError(f"the database cannot be written to now: {error}") from error
+            if code in (*_DAMAGED, sqlite3.SQLITE_READONLY):
+                raise (damaged if code in _DAMAGED else refused)(self.path, error) from error
+            raise unusable(self.path, error) from error
 
     def close(self) -> None:
         with self._handles.all_idle():
@@ -142,13 +152,6 @@ class Database:
                 yield handle
             except _FAILURES as error:
                 raise _translated(error, handle) from error
-
-    def _unusable(self, reason: object) -> SetupError:
-        if isinstance(reason, sqlite3.Error) and _code(reason) in _DAMAGED:
-            return SetupError(damaged(self.path, reason))
-        return SetupError(
-            f"{self.path} cannot be used as the database: {reason}. Name a new file, or one that Doorman made."
-        )
 
     def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
         if handle.file != self._served.file:

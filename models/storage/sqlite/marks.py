@@ -34,8 +34,21 @@ def require_whole(connection: _Connection, name: object) -> None:
     """Read all of the file. Raises ``SetupError`` when it is damaged, and what reading it raises."""
     [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise SetupError(damaged(name, f"it was cut short: {found.splitlines()[-1]}"))
+        raise damaged(name, f"it was cut short: {found.splitlines()[-1]}")
 
 
-def damaged(name: object, reason: object) -> str:
-    return f"{name} is damaged ({reason}): restore a copy of it, without the -wal and -shm files that are there now."
+def unusable(name: object, reason: object) -> SetupError:
+    return SetupError(f"{name} cannot be used as the database: {reason}. Name a new file, or one that Doorman made.")
+
+
+def refused(name: object, reason: object) -> SetupError:
+    return SetupError(
+        f"{name} cannot be written to: {reason}. Doorman's user has to be able to write to the database, its -wal, -shm"
+        " and .lock, and to the folder that they are in."
+    )
+
+
+def damaged(name: object, reason: object) -> SetupError:
+    return SetupError(
+        f"{name} is damaged ({reason}): restore a copy of it, without the -wal and -shm files that are there now."
+    )
