@@ -6,11 +6,12 @@ exception of a driver gets out. Every write is durable when the call returns, an
 come from any thread and any process, and a connection is never shared across a fork.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from models.errors import CorruptRecordError
+from models.findings import Finding
 from models.records import Counted, Record, Use
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -167,3 +168,33 @@ class Store(Protocol):
 
     def purge(self, *, now: datetime) -> int:
         """Remove overdue records and counters, in bounded steps that never hold up other writers; return how many."""
+
+
+class Examination(Protocol):
+    """A look at all of a store that need not be prepared. It writes nothing, and makes nothing.
+
+    What is there may be changing: what is found is looked at again before it counts, where a change could feign it.
+    """
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the rest can be asked, once ``structure`` has been gone through."""
+
+    @property
+    def hash_heads(self) -> Mapping[str, int]:
+        """How many passwords' hashes begin like this (bcrypt's by 7 characters, others by 4), after ``contents``."""
+
+    def structure(self) -> Iterator[Finding]:
+        """Yield what is wrong with the database itself. Raises ``UnavailableError`` when it cannot be reached."""
+
+    def ping(self) -> None:
+        """Do one small read."""
+
+    def key_id(self) -> str | None:
+        """Return the recorded id of the secret key, if there is one."""
+
+    def has_admin(self) -> bool:
+        """Tell whether an enabled ordinary admin with a password exists."""
+
+    def contents(self) -> Iterator[Finding]:
+        """Read all users, pointers and records, in bounded memory, and yield what is wrong with them."""

@@ -1,26 +1,24 @@
 """Connections to one SQLite file: one a call at a time, none across a fork, and writers one at a time.
 
-The sole importer of ``sqlite3``; no exception of its gets out.
+No exception of SQLite's gets out.
 """
 
 import errno
 import math
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from models.errors import DoormanError, UnavailableError
+from models.errors import UnavailableError
 from models.storage.outage import Outage
+from models.storage.sqlite import driver
+from models.storage.sqlite.driver import Connection, code_of
 from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.marks import damaged, refused, require_own, require_whole, stamp, unusable
-
-Connection = sqlite3.Connection
-SQLITE_VERSION = sqlite3.sqlite_version_info
 
 # KiB for each connection. The system caches the file too, once for all of them; with 16 MiB a list of a million names,
 # whose pages any connection may read, cost the process 59 MB.
@@ -32,11 +30,6 @@ _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-_FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_FOR_A_WHILE = (*_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
@@ -67,7 +60,7 @@ class Database:
         try:
             self._served.require()
             return self._open(handle).execute(query, values).fetchall()
-        except _FAILURES as error:
+        except driver.FAILURES as error:
             raise _translated(error, handle) from error
         finally:
             handles.give(handle)
@@ -125,7 +118,7 @@ class Database:
                                 require_whole(connection, self.path)
                                 self._served.accept_size()
                             yield connection
-                    except sqlite3.Error:
+                    except driver.Error:
                         handle.close()
                         raise
         except OSError as error:
@@ -134,11 +127,11 @@ class Database:
             if error.errno in _FORBIDDEN:
                 raise refused(error.filename, error.strerror) from error
             raise unusable(self.path, error.strerror) from error
-        except sqlite3.Error as error:
-            if (code := _code(error)) in _FOR_A_WHILE:
+        except driver.Error as error:
+            if (code := code_of(error)) in driver.FOR_A_WHILE:
                 raise UnavailableError(f"the database cannot be written to now: {error}") from error
-            if code in (*_DAMAGED, sqlite3.SQLITE_READONLY):
-                raise (damaged if code in _DAMAGED else refused)(self.path, error) from error
+            if code in (*driver.DAMAGED, driver.READ_ONLY):
+                raise (damaged if code in driver.DAMAGED else refused)(self.path, error) from error
             raise unusable(self.path, error) from error
 
     def close(self) -> None:
@@ -150,7 +143,7 @@ class Database:
         with self._handles.taken() as handle:
             try:
                 yield handle
-            except _FAILURES as error:
+            except driver.FAILURES as error:
                 raise _translated(error, handle) from error
 
     def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
@@ -169,14 +162,7 @@ class Database:
         # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.
         if is_prepared and file_size(self._name) == 0:
             raise UnavailableError("the database file is empty")
-        # The calls that use a connection, one at a time, come from any threads.
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=_READ_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = driver.connect(self.path, timeout=_READ_PATIENCE)
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
@@ -194,21 +180,10 @@ class Database:
         if size < self._empty_log_at:
             return
         _set_patience(connection, min(size / _LOG_STEP * _LOG_PATIENCE, _LONGEST_LOG_PATIENCE))
-        with suppress(sqlite3.Error):
+        with suppress(driver.Error):
             [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             # Who reads for very long must not make every write wait: the next try is a step later.
             self._empty_log_at = size + _LOG_STEP if is_busy else _LOG_STEP
-
-
-@contextmanager
-def conflict_raises(error: type[DoormanError]) -> Iterator[None]:
-    """Turn a violated unique index into ``error``."""
-    try:
-        yield
-    except sqlite3.IntegrityError as violation:
-        if violation.sqlite_errorcode not in _CONFLICTS:
-            raise
-        raise error from violation
 
 
 @contextmanager
@@ -217,23 +192,18 @@ def _undone_if_raised(connection: Connection) -> Iterator[None]:
         yield
     except BaseException:
         # Some failures (a full disk) have rolled back already; what is raised is what went wrong first.
-        with suppress(sqlite3.Error):
+        with suppress(driver.Error):
             connection.execute("ROLLBACK")
         raise
 
 
 def _translated(error: Exception, handle: Handle[Connection]) -> Exception:
-    if not isinstance(error, sqlite3.Error):
+    if not isinstance(error, driver.Error):
         return ValueError("a text or a number that no store can hold")
-    if _code(error) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT):
+    if code_of(error) not in driver.KEEPS_CONNECTION:
         # Whatever is wrong with the file, what this connection remembers of it may be wrong as well.
         handle.close()
     return UnavailableError(f"SQLite: {error}")
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the primary result code, which the extended ones hold in their lowest byte."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 @contextmanager
