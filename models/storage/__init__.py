@@ -26,9 +26,10 @@ class Records(Protocol):
     """
 
     def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
-        """Add a record; of its user's records of its kind, the ``most`` that were created last stay.
+        """Add a record; of its user's records of its kind, it and those that were created last stay, ``most`` in all.
 
-        Simultaneous calls end with no more. Raises ``RecordExistsError`` when one of this kind and id is there.
+        It stays whatever it is dated: clocks may have been ahead. Simultaneous calls end with no more.
+        Raises ``RecordExistsError`` when one of this kind and id is there.
         """
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:

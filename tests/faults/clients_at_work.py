@@ -61,7 +61,9 @@ class AtWork:
 
     def _write(self, stop: Event) -> None:
         with self._client() as client:
-            while not stop.wait(PAUSE):
+            is_first = True
+            while is_first or not stop.wait(PAUSE):
+                is_first = False
                 name = f"user{next(_numbers)}"
                 answer = client.post(f"{self._doorman.users}/{name}", json={"password": PASSWORD})
                 self.writes.note(answer)
@@ -70,7 +72,9 @@ class AtWork:
 
     def _read(self, stop: Event) -> None:
         with self._client() as client:
-            while not stop.wait(PAUSE):
+            is_first = True
+            while is_first or not stop.wait(PAUSE):
+                is_first = False
                 self.reads.note(client.get(f"{self._doorman.users}/root"))
                 self.reads.note(client.get(self._doorman.users, params={"limit": 50, "after": "t"}))
 

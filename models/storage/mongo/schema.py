@@ -143,7 +143,7 @@ def _create_indexes(database: Database[Document], name: str, indexes: list[Index
             raise
         raise SetupError(
             f"the indexes of the collection {database.name}.{name} cannot be made: {error}. Remove the index or the"
-            " documents that this names, or use another database."
+            " documents that this names (`doorman doctor` lists all of them), or use another database."
         ) from error
 
 
