@@ -4,6 +4,7 @@
 """
 
 import gc
+import logging
 from contextlib import AbstractContextManager, closing
 from importlib.metadata import version
 from typing import Any
@@ -47,6 +48,8 @@ from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklis
 from models.secret_key import KeyRing
 from models.storage import Examination, Store
 
+logger = logging.getLogger(__name__)
+
 
 def open_store(settings: Settings) -> Store:
     """Make the store that ``DATABASE_URL`` names. Its driver is imported only if it is the one."""
@@ -89,6 +92,7 @@ def _core_over(store: Store, settings: Settings, meter: Meter = UNMETERED) -> Co
     policy = PasswordPolicy(
         settings.password_min_length,
         Blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
+        settings.password_words,
     )
     return build_core(
         store,
@@ -111,7 +115,10 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
     settings = settings or Settings.from_env()
     configure_logging(settings)
-    core = core or create_core(settings)
+    if core is None:  # under another server than ``doorman serve``, which warns before it starts workers
+        core = create_core(settings)
+        for warning in settings.misspelt:
+            logger.warning(warning)
     launch = launch or Launch()
     proxies = TrustedProxies(settings.trusted_proxies)
     app = Doorman(core, settings.threads, proxies)
@@ -132,6 +139,9 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
             app.register_blueprint(blueprint)
     if "v2" in settings.surfaces:
+        forward_auth = ForwardAuth(core, proxies).blueprint()
+        browsers.keep_to_proxies(forward_auth)
+        app.register_blueprint(forward_auth)
         about = {"version": version("doorman"), "workers": settings.workers, "surfaces": sorted(settings.surfaces)}
         status = Status(core.store, HeaderAuth(core.authenticator, proxies), launch, about)
         app.register_blueprint(status.blueprint())
@@ -140,7 +150,7 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
 
 def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
-    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint(), ForwardAuth(core, proxies).blueprint()]
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
 
 
 def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:

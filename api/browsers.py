@@ -32,10 +32,15 @@ class BrowserRules:
         self._allowed = frozenset(allowed_origins)
         self._proxies = proxies
         self._for_own_pages: set[str] = set()
+        self._for_proxies: set[str] = set()
 
     def keep_to_own_pages(self, blueprint: Blueprint) -> None:
         """Let pages of no other origin call these routes or read their answers, not even those that are allowed."""
         self._for_own_pages.add(blueprint.name)
+
+    def keep_to_proxies(self, blueprint: Blueprint) -> None:
+        """Leave preflights to these routes: a proxy that takes any 2xx for a welcome would let them through."""
+        self._for_proxies.add(blueprint.name)
 
     def register(self, app: Flask) -> None:
         app.before_request(self._refuse_foreign_pages)
@@ -43,7 +48,8 @@ class BrowserRules:
 
     def _refuse_foreign_pages(self) -> Response | None:
         origin = request.headers.get("Origin")
-        if request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers:
+        is_preflight = request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers
+        if is_preflight and request.blueprint not in self._for_proxies:
             # A preflight carries no credentials, so it is answered without any.
             answer = Response(status=204, headers=_CORS if origin in self._allowed_here() else None)
             del answer.headers["Content-Type"]

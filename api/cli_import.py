@@ -85,7 +85,7 @@ def import_users(
     report = Report(as_json=as_json, dry_run=dry_run)
     with ExitStack() as ends:
         stream = ends.enter_context(_opened(file))
-        core = ends.enter_context(opened(create_core, as_json=as_json))
+        core = ends.enter_context(opened(create_core, as_json=as_json, may_be_new=True))
         rules = core.importer.rules(passwordless=passwordless)
         imports = core.importer.imports(rules, OnConflict(on_conflict), dry_run=dry_run)
         ends.callback(imports.close)

@@ -15,6 +15,7 @@ from models.errors import InvalidParametersError, SetupError, UserExistsError
 from models.secret import Secret
 
 logger = logging.getLogger(__name__)
+_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, 1.3
 _GENERATED_NAME = "admin"
 _SETTING_OF = {"user_name": "BASIC_AUTH_USER", "password": "BASIC_AUTH_PASSWORD", "token": "AUTH_TOKEN"}
 
@@ -33,6 +34,7 @@ def secret_key(settings: Settings) -> Secret:
     try:
         # The key is always made before the database, so a database without a key has lost it.
         if not path.exists() and database.exists() and database.stat().st_size:
+            _require_database(database)
             raise SetupError(f"{database} is there, but its secret key is not: restore {path}, or set SECRET_KEY.")
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,6 +58,17 @@ def secret_key_path(settings: Settings) -> Path | None:
     if settings.secret_key is not None or settings.sqlite_path is None:
         return None
     return settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.secret-key")
+
+
+def _require_database(path: Path) -> None:
+    """Raise ``SetupError`` for what never was a database, and has lost no key."""
+    if path.is_dir():
+        raise SetupError(f"{path} is a folder, and no database: have DATABASE_URL name a file.")
+    if not path.is_file():
+        raise SetupError(f"{path} is no file, and so no database: have DATABASE_URL name a file.")
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise SetupError(f"{path} is no database of SQLite: name a new file, or one that Doorman made.")
 
 
 def first_admin(settings: Settings, accounts: Accounts, out: TextIO | None = None) -> None:

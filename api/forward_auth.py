@@ -13,6 +13,7 @@ from api.foresight import foreseen
 from api.jwt_auth import caller_by
 from api.proxies import TrustedProxies
 from api.queries import query
+from api.routes import add_route
 from api.schemas import VERIFY_QUERY
 from api.session_cookie import session_ids
 from models import permissions
@@ -38,7 +39,8 @@ class ForwardAuth:
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("forward_auth", __name__, url_prefix="/api/v2")
-        blueprint.add_url_rule("/verify", view_func=self.verify, methods=["GET"])
+        # A proxy may ask by its client's method and go by the status, so none but these may be answered otherwise.
+        add_route(blueprint, "/verify", GET=self.verify)
         return blueprint
 
     def verify(self) -> Response:

@@ -51,11 +51,13 @@ class Rarely:
         self._silent_until = 0.0
         self._left_out = 0
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, error: Exception | None = None) -> None:
+        """Log ``text``, and the trace of ``error`` if there is one."""
         with self._lock:
             if time.monotonic() < self._silent_until:
                 self._left_out += 1
                 return
             left_out, self._left_out = self._left_out, 0
             self._silent_until = time.monotonic() + self._seconds
-        self._logger.warning("%s%s", text, f" (and {left_out} times the like before)" if left_out else "")
+        before = f" (and {left_out} times the like before)" if left_out else ""
+        self._logger.warning("%s%s", text, before, exc_info=error)

@@ -17,7 +17,12 @@ REQUEST_TIME = Histogram(
     bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0),
 )
 IN_PROGRESS = Gauge("doorman_http_requests_in_progress", "Requests that have not been answered yet.")
-REFUSALS = Counter("doorman_refusals_total", "Requests and WebSocket messages that were refused.", ("reason",))
+REFUSALS = Counter(
+    "doorman_refusals_total",
+    "Requests and WebSocket messages that were refused.",
+    ("reason",),
+    begun=(("crash",), ("not_authenticated",), ("too_many_attempts",), ("unavailable",)),  # what alerts ask for
+)
 WEBSOCKETS_OPEN = Gauge("doorman_websockets_open", "WebSockets that are open.")
 WEBSOCKET_MESSAGES = Counter(
     "doorman_websocket_messages_total",

@@ -5,13 +5,18 @@ the service itself.
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from threading import Thread
 
+from api.logs import Rarely
 from models.errors import SetupError
+
+logger = logging.getLogger(__name__)
+_failed = Rarely(logger)
 
 # A scrape takes milliseconds. Clients have so long to ask and to take the answer, and so many are served at a time.
 SECONDS = 5.0
@@ -84,6 +89,8 @@ class MetricsServer:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:  # TimeoutError is one of them
             pass
+        except Exception as error:  # noqa: BLE001 - one exchange ends no other, and whoever asks often fills no log
+            _failed.warning("A request for the metrics failed.", error)
         finally:
             self._open.discard(connection)
             connection.close()
@@ -101,7 +108,11 @@ class MetricsServer:
             return _http(HTTPStatus.METHOD_NOT_ALLOWED, b"GET works here.\n", allow="GET, HEAD")
         headers = (line.partition(":") for line in lines)
         accept = next((value.strip() for name, _, value in headers if name.lower() == "accept"), "")
-        content_type, body = self._answer(accept)
+        try:
+            content_type, body = self._answer(accept)
+        except Exception as error:  # noqa: BLE001 - whoever asks is told so
+            _failed.warning("The metrics could not be told.", error)
+            return _http(HTTPStatus.INTERNAL_SERVER_ERROR, b"The metrics cannot be told; the log says why.\n")
         answer = _http(HTTPStatus.OK, body, content_type)
         return answer if method == "GET" else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 

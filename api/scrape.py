@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from api.board import Board
 from api.metrics import METRICS
-from models.meter import Gauge, Histogram, Metric
+from models.meter import Counter, Gauge, Histogram, Metric
 
 Numbers = list[float]
 
@@ -34,8 +34,11 @@ class Scrape(Collector):
         self._registry.register(self)
 
     def answer(self, accept: str) -> tuple[str, bytes]:
-        """Return the content type and the text, in the format that ``accept`` asks for."""
-        encode, content_type = choose_encoder(accept)
+        """Return the content type and the text, in the format that ``accept`` asks for if there is one."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
         return content_type, encode(self._registry)
 
     def collect(self) -> Iterator[Family]:
@@ -84,8 +87,9 @@ def _family(metric: Metric, found: dict[tuple[str, ...], Numbers]) -> Family:
         return histogram
     make = GaugeMetricFamily if isinstance(metric, Gauge) else CounterMetricFamily
     family: GaugeMetricFamily | CounterMetricFamily = make(metric.name, metric.documentation, labels=metric.labels)
-    if not metric.labels:  # what has no labels is there from the beginning
-        found = {(): [0.0]} | found
+    # What has no labels is there from the beginning, too.
+    begun: Iterable[tuple[str, ...]] = metric.begun if isinstance(metric, Counter) else ()
+    found = {labels: [0.0] for labels in (begun if metric.labels else [()])} | found
     for labels, (number,) in sorted(found.items()):
         family.add_metric(labels, number)
     return family

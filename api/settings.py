@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from api.contradictions import contradictions
+from api.misspellings import misspellings
 from api.options import ADVISED_ROUNDS, OPTIONS, Option
 from api.setting_values import Network, is_loopback, sqlite_path
 from models.errors import SetupError
@@ -42,6 +43,7 @@ class Settings:
     bcrypt_rounds: int
     password_min_length: int
     password_blocklist: Path | None
+    password_words: frozenset[str]
     surfaces: frozenset[str]
     registration: str
     registrations_per_hour: int
@@ -63,6 +65,7 @@ class Settings:
     metrics_port: int | None
     tls_cert: Path | None
     tls_key: Path | None
+    misspelt: tuple[str, ...]  # warnings of variables that are like settings and are none
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -80,9 +83,11 @@ class Settings:
                 wrong.append(f"{name} must be {option.allowed}.")
         if not wrong:
             wrong = contradictions(values)
+        open_doors, misspelt = misspellings(environ)
+        wrong += open_doors
         if wrong:
             raise SetupError("\n".join(["The settings are wrong:", *(f"  {line}" for line in wrong)]))
-        return cls(**values)
+        return cls(**values, misspelt=tuple(misspelt))
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -129,7 +134,7 @@ class Settings:
 
     def warnings(self) -> list[str]:
         """Return what is allowed and unwise, a sentence each."""
-        found = []
+        found = [*self.misspelt]
         if self.bcrypt_rounds < ADVISED_ROUNDS:
             found.append(f"BCRYPT_ROUNDS={self.bcrypt_rounds} makes stolen hashes cheap to crack; use 12 in service.")
         if not is_loopback(self.host) and not self.tls_cert and not self.trusted_proxies:

@@ -3,16 +3,17 @@
 import statistics
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from models import bcrypt_hashes
 from models.errors import UnavailableError
 from models.findings import Finding
+from models.foreign_hashes import find_hash
 from models.secret_key import KeyRing
 from models.storage import Examination
 
 _PINGS = 5
 _SLOW = 0.05  # seconds
-_WEAK = ("$1$", "$apr", "{SHA")  # how the hashes begin that are guessed by the billion
 
 
 def examine(examination: Examination, keys: KeyRing | None, rounds: int) -> Iterator[Finding]:
@@ -33,8 +34,8 @@ def examine(examination: Examination, keys: KeyRing | None, rounds: int) -> Iter
             message="No enabled admin has a password.",
             remedy="The next start makes one, of BASIC_AUTH_USER; or run `doorman admin create`.",
         )
-    yield from examination.contents()
-    yield from _hashes(examination.hash_heads, rounds)
+    yield from examination.contents(partial(_kind_of, rounds=rounds))
+    yield from _hashes(examination.hash_kinds, rounds)
 
 
 def _slowness(examination: Examination) -> Iterator[Finding]:
@@ -70,21 +71,21 @@ def _secret_key(recorded: str | None, keys: KeyRing | None) -> Iterator[Finding]
         )
 
 
-def _hashes(heads: Mapping[str, int], rounds: int) -> Iterator[Finding]:
-    cheap = weak = foreign = 0
-    for head, count in heads.items():
-        cost = bcrypt_hashes.cost_of(f"{head}x") if head.startswith("$2") else None
-        if head.startswith(_WEAK):
-            weak += count
-        elif cost is None:
-            foreign += count
-        elif cost < rounds:
-            cheap += count
+def _kind_of(hashed: str, rounds: int) -> str:
+    cost = bcrypt_hashes.cost_of(hashed)
+    if cost is not None:
+        return "cheap" if cost < rounds else "own"
+    found = find_hash(hashed)
+    return "weak" if found is not None and found.is_weak else "foreign"
+
+
+def _hashes(kinds: Mapping[str, int], rounds: int) -> Iterator[Finding]:
+    cheap, weak, foreign = (kinds.get(kind, 0) for kind in ("cheap", "weak", "foreign"))
     if weak:
         yield Finding(
             code="weak_hashes",
             severity="warning",
-            message="Passwords are kept under imported MD5 or SHA-1 hashes: stolen ones are soon guessed.",
+            message="Passwords are kept under imported hashes that are cheap to guess: stolen ones are soon found.",
             remedy="They become bcrypt at the next login; give those who do not come a new password, or disable them.",
             count=weak,
         )

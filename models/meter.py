@@ -19,7 +19,12 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counter(Metric):
-    """How often something has happened."""
+    """How often something has happened. The series of ``begun`` are told from the start, as 0.
+
+    Prometheus sees no increase in a series that begins with its first event, and an alert may wait for just that one.
+    """
+
+    begun: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,10 @@ HASHES = {
     "passlib scrypt": "$scrypt$ln=10,r=8,p=1$rZXyfu+9975XSsnZ2/s/pw$/JJCmWO2Qb7piauT1C6yu2WvoRKO7pCkybxPuYJs/tQ",
     "openssl -5": "$5$seasalt0$IdfHCi2KqnlKvNC32lDPCwUjGOronQOVZIscKq2EiN0",
     "openssl -6": "$6$seasalt0$zgJ.yZNuOu38cud5.0CATmmN9AI2YFwB2xY1faaxBS7yPghtcuz/62VQWH0VeC.I5RR0bCaIy.WmtRnfHul8B/",
+    "openssl -5, a salt in base64": ("$5$c2FsdCsvMTIz==$s35AXd.EX1wB.Hds4ylxtcvV6RLry6rNMWJIrwe1A50"),
+    "openssl -6, a salt of other characters": (
+        '$6$sea+s=lt,_(9~"$tf0Fujb8Q6oEE7DbYB80S1BefTBadr6XeALs0XGqI7GhYegZZTFBQc2Yx3OtPQ0B8vx5eilOq.uJu3YWOL5xa0'
+    ),
     "openssl -apr1": "$apr1$seasalt0$wlH/4DQblvq8t/4Y7UTo41",
     "openssl -1": "$1$seasalt0$sth45c.tRUUyoVtQt4WK71",
     "sha512-crypt with rounds": (
@@ -46,6 +50,7 @@ HASHES = {
         "pbkdf2:sha256:1000$tTnT0qMq2WyHRdHt$90161dcac1d26d5e87d8a6624a2d65822bec14319c41e24c3d0a43e910f71822"
     ),
 }
+HTPASSWD_BCRYPT = "$2y$04$iwkSCDtcJISSy6hHGahX5ewTyk9I1NIAbb1.DuChfkdX0S8URCh3u"
 # The example of Firebase's own implementation (github.com/firebase/scrypt).
 FIREBASE_PASSWORD = "user1password"
 FIREBASE_KEY = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="

@@ -18,6 +18,7 @@ from models.sessions import CONSOLE
 from models.user import USER_GROUPS, User, UserGroup
 
 _COOKIE = "console"
+_DISABLED = -1
 
 
 class Logins:
@@ -89,10 +90,15 @@ class Logins:
 
 
 def raises(before: User | None, group: UserGroup, *, disabled: bool) -> bool:
-    """Tell whether an account may do more in this group than it may as it is."""
+    """Tell whether an account may do more in this group than it may as it is. A new one may do what a noob may."""
     return not disabled and USER_GROUPS.index(group) > rank(before)
 
 
 def rank(user: User | None) -> int:
-    """Return how much an account may do: nothing while it is disabled, or not there."""
-    return 0 if user is None or user.disabled else USER_GROUPS.index(user.user_group)
+    """Return how much an account may do, as its group's place. A disabled one may do less than any that is not.
+
+    One that is not there yet counts as the least, since making a noob gives nobody anything that was not theirs.
+    """
+    if user is None:
+        return 0
+    return _DISABLED if user.disabled else USER_GROUPS.index(user.user_group)

@@ -6,7 +6,7 @@ exception of a driver gets out. Every write is durable when the call returns, an
 come from any thread and any process, and a connection is never shared across a fork.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -182,8 +182,8 @@ class Examination(Protocol):
         """Whether the rest can be asked, once ``structure`` has been gone through."""
 
     @property
-    def hash_heads(self) -> Mapping[str, int]:
-        """How many passwords' hashes begin like this (bcrypt's by 7 characters, others by 4), after ``contents``."""
+    def hash_kinds(self) -> Mapping[str, int]:
+        """How many passwords' hashes are of each kind, by what ``contents`` was given."""
 
     def structure(self) -> Iterator[Finding]:
         """Yield what is wrong with the database itself. Raises ``UnavailableError`` when it cannot be reached."""
@@ -197,5 +197,8 @@ class Examination(Protocol):
     def has_admin(self) -> bool:
         """Tell whether an enabled ordinary admin with a password exists."""
 
-    def contents(self) -> Iterator[Finding]:
-        """Read all users, pointers and records, in bounded memory, and yield what is wrong with them."""
+    def contents(self, kind_of: Callable[[str], str]) -> Iterator[Finding]:
+        """Read all users, pointers and records, in bounded memory, and yield what is wrong with them.
+
+        ``kind_of`` tells of what kind a password's hash is, one of a few.
+        """

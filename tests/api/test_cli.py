@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.commands import Commands
 from tests.api.conftest import Api
 from tests.databases import ADMIN, Environment
 from tests.running import Doorman, run_doorman
@@ -57,11 +58,44 @@ def test_keys_are_made_and_retired(environment: Environment, make_api: MakeApi, 
     assert (again.returncode, json.loads(again.stderr)["error"]) == (1, "key_not_found")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "users.csv"],
+        ["users", "list"],
+        ["users", "show", "joe"],
+        ["users", "set", "joe", "--disable"],
+        ["users", "delete", "joe", "--yes"],
+        ["users", "refresh-token", "joe"],
+        ["users", "sessions", "joe"],
+        ["users", "revoke", "joe", "--all"],
+        ["admin", "reset-password", "joe"],
+        ["keys", "rotate"],
+        ["keys", "retire", "x"],
+    ],
+    ids=" ".join,
+)
+def test_only_what_brings_users_in_begins_a_store(
+    sqlite_environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """In the wrong folder the other commands name the file that is not there, and the setting, and make nothing."""
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///data/doorman.db", "sqlite:///empty.db"):
+        Path("empty.db").touch()
+        ran = Commands(sqlite_environment | {"DATABASE_URL": url}, tmp_path).run(*arguments)
+        assert (ran.status, ran.out) == (1, "")
+        assert f"There is no database at {tmp_path}/{url.removeprefix('sqlite:///')}" in ran.err
+        assert "DATABASE_URL" in ran.err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["empty.db"]
+    assert Path("empty.db").stat().st_size == 0
+
+
 @pytest.mark.parametrize("key_id", ["-h5JNQTajJaSlTM3ezTfA1", "--json5JNQTajJaSlTM3ez"])
 def test_a_key_whose_id_begins_with_a_hyphen_is_named(
-    sqlite_environment: Environment, tmp_path: Path, key_id: str
+    sqlite_environment: Environment, make_api: MakeApi, tmp_path: Path, key_id: str
 ) -> None:
     """One id in sixty-four does, and is no option."""
+    make_api(sqlite_environment)
     done = run_doorman("keys", "retire", key_id, environment=sqlite_environment, cwd=tmp_path)
     assert done.stderr.splitlines()[-1] == f"Error: There is no key with the id {key_id}."
 
@@ -96,7 +130,7 @@ def test_what_cannot_be_done_is_said(
         ({"SECRET_KEY": "another key, of more than thirty-two bytes"}, 1, "SECRET_KEY is not the one"),
         ({"DATABASE_URL": "sqlite:////proc/doorman.db"}, 1, "/proc"),
         ({"DATABASE_URL": "mongodb://127.0.0.1:1/"}, 3, "cannot be reached"),
-        ({"DATABASE_URL": "mongodb://u:canary-password@127.0.0.1:1/?bad=%ZZ"}, 1, "DATABASE_URL is not an address"),
+        ({"DATABASE_URL": "mongodb://u:canary-p@ssword@127.0.0.1:1/?bad=%ZZ"}, 1, "percent-encoded: @ as %40"),
     ],
 )
 def test_a_start_that_cannot_be_says_why(

@@ -187,7 +187,7 @@ def test_a_user_is_changed(sqlite_api: Api) -> None:
     zoe = user_of(sqlite_api, "zoe")
     assert (zoe.name, zoe.email, zoe.user_group, zoe.disabled) == (None, "z@example.org", "noob", True)
     assert opened(visitor, sqlite_api, "zoe", "edit").form_to("edit").fields["disabled"] == "yes"
-    assert visitor.submit("edit", disabled=None).notice == "The changes are saved."
+    assert visitor.submit("edit", disabled=None, own_password=OWN).notice == "The changes are saved."
     assert logs_in(sqlite_api, "zoe", PASSWORD)
 
 
@@ -198,6 +198,8 @@ def test_a_user_is_changed(sqlite_api: Api) -> None:
         ({}, {"user_group": "admin"}),
         ({"user_group": "manager"}, {"user_group": "admin"}),
         ({"user_group": "admin", "disabled": True}, {"disabled": None}),
+        ({"disabled": True}, {"disabled": None}),
+        ({"user_group": "manager", "disabled": True}, {"disabled": None, "user_group": "noob"}),
         ({"disabled": True}, {"disabled": None, "user_group": "manager"}),
     ],
 )

@@ -164,7 +164,11 @@ FILE_SPOILS: dict[str, tuple[str, str, bool]] = {
     "UPDATE users SET user_group = 'king' WHERE user_name = 'ann'": ("foreign_users", "problem", True),
     "UPDATE users SET token_digests = 'x' WHERE user_name = 'ann'": ("foreign_users", "problem", True),
     "UPDATE users SET disabled = 1 WHERE user_name = 'root'": ("no_admin", "warning", False),
-    "UPDATE users SET password_hash = '{SHA}c2hh' WHERE user_name = 'ann'": ("weak_hashes", "warning", True),
+    "UPDATE users SET password_hash = '{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=' WHERE user_name = 'ann'": (
+        "weak_hashes",
+        "warning",
+        True,
+    ),
     "UPDATE users SET password_hash = '$6$salt$x' WHERE user_name = 'ann'": ("foreign_hashes", "note", True),
     "INSERT INTO records VALUES ('session', 'x', 1, 'u', 0, 'no JSON', 1, 1)": ("foreign_records", "warning", True),
 }

@@ -87,6 +87,22 @@ def test_without_a_terminal_the_password_goes_to_a_file(
     core.store.close()
 
 
+def test_what_never_was_a_database_has_lost_no_key(tmp_path: Path) -> None:
+    """A folder, a device or a text at the database's path is called so; nothing is asked for that it never had."""
+    folder, text, old = (tmp_path / name for name in ("folder", "notes.txt", "old.db"))
+    folder.mkdir()
+    text.write_text("Some notes.")
+    old.write_bytes(b"SQLite format 3\0" + bytes(100))
+    for path, told in (
+        (folder, "is a folder, and no database"),
+        (text, "is no database of SQLite"),
+        (old, "its secret key is not: restore"),
+    ):
+        with pytest.raises(SetupError, match=f"^{re.escape(str(path))} .*{told}"):
+            secret_key(Settings.from_env({"DATABASE_URL": f"sqlite:///{path}"}))
+        assert not Path(f"{path}.secret-key").exists()
+
+
 def test_an_unwritable_place_makes_no_admin(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the password can be neither shown nor written, the start fails before there is an account nobody opens."""
     settings = Settings.from_env(environment | UNCONFIGURED)

@@ -1,5 +1,6 @@
 """``/api/v2/verify``: what a proxy is told of a request's credential."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ from api.forward_auth import identity
 from models.user import new_user
 from tests.api.conftest import PASSWORD, Api, Credential, authorization
 from tests.api.cores import Clock, Open
-from tests.databases import ADMIN
+from tests.databases import ADMIN, Environment
 
 VERIFY = "/api/v2/verify"
 TOKEN = "the-token-of-joe-0123"
@@ -46,6 +47,20 @@ def test_who_asks_is_told_in_headers(api: Api) -> None:
     assert answer.headers["Cache-Control"] == "private, max-age=5"
     assert answer.headers["Vary"] == "Authorization, Cookie"
     assert verify(api, ("joe", PASSWORD), method="HEAD").headers["X-Auth-User"] == "joe"
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "https://app.example.com"])
+@pytest.mark.parametrize("auth", [None, ADMIN])
+def test_preflights_get_through_nowhere(
+    sqlite_environment: Environment, make_api: Callable[[Environment], Api], auth: Credential, origin: str | None
+) -> None:
+    """``OPTIONS`` is answered 405, whatever comes along: a proxy that passes on its client's method lets nobody in."""
+    api = make_api(sqlite_environment | {"ALLOWED_ORIGINS": "https://app.example.com"})
+    headers = {"Access-Control-Request-Method": "GET"} | ({"Origin": origin} if origin else {})
+    answer = verify(api, auth, method="OPTIONS", headers=headers)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert "X-Auth-User" not in answer.headers
+    assert verify(api, auth, "?group=admin", method="OPTIONS").status_code == 405
 
 
 @pytest.mark.parametrize(

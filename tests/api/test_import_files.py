@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import threading
+import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ from hypothesis import strategies as st
 
 from api import import_files
 from api.csv_cells import plain_cell, safe_cell
+from api.settings import Settings
+from app import create_core
 from models.clients import client_at
+from models.core import Core
+from models.errors import BrokenRuleError
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
@@ -81,6 +87,35 @@ def test_comma_separated(commands: Commands) -> None:
         (8, "user_name"),
     ]
     assert kept(commands) == {"ann": (OLD, "ann@example.com", 'Ann, "A"', True), "bob": (OLD, None, None, False)}
+
+
+def test_an_empty_cell_takes_no_password_away(commands: Commands) -> None:
+    """A new user whose cell of ``password_hash`` is empty has no password; who has one keeps it; a cut row is none."""
+    head = "user_name,email,password_hash\n"
+    assert commands.bring(f"{head}ann,,{OLD}\nbob,,\n", name="u.csv")["created"] == 2
+    content = f"{head}ann,ann@example.com,\nbob,,\ncarl,carl@example.com\n"
+    told = commands.bring(content, "--on-conflict", "update", name="u.csv")
+    assert (told["updated"], told["unchanged"], told["failed"]) == (1, 1, 1)
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    told = commands.bring("user_name,password\ndan,\n", name="u.csv")
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    assert kept(commands) == {"ann": (OLD, "ann@example.com", None, False), "bob": (None, None, None, False)}
+
+
+@pytest.mark.parametrize("row", [b"x" * (32 << 20), b'"x\n",' * (6 << 20)], ids=["line", "lines"])
+def test_a_row_without_an_end_takes_no_memory(tmp_path: Path, row: bytes) -> None:
+    """A row is read as far as one may be long, be it one line or, in quotes, many."""
+    file = tmp_path / "u.csv"
+    file.write_bytes(b"user_name\n" + row)
+    tracemalloc.start()
+    with (
+        file.open("rb") as stream,
+        pytest.raises(BrokenRuleError, match=r"Line \d+ cannot be read as CSV: a row may have 65536 characters"),
+    ):
+        list(import_files.comma_separated(stream))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 << 20
 
 
 DJANGO = [
@@ -177,6 +212,49 @@ def test_firebase(commands: Commands) -> None:
     core.close()
 
 
+def test_an_import_goes_on_under_the_same_parameters_alone(commands: Commands) -> None:
+    """Where the Firebase project's are others by now, one that was interrupted begins anew: hashes differ by them."""
+    users = {"users": [{"localId": f"l{number}"} for number in range(450)]}
+    config, name = commands.write("config.txt", FIREBASE_CONFIG), commands.write("users.json", json.dumps(users))
+    command = ("import", name, "--format", "firebase", "--firebase-config", config, "--passwordless")
+
+    def interrupted(settings: Settings, *, with_first_admin: bool = True) -> Core:
+        core = create_core(settings, with_first_admin=with_first_admin)
+        insert, batches = core.store.insert, count(1)
+
+        def insert_one(users: Any) -> None:
+            if next(batches) > 1:
+                raise KeyboardInterrupt
+            insert(users)
+
+        core.store.insert = insert_one  # type: ignore[method-assign]  # a store that is interrupted
+        return core
+
+    assert commands.run(*command, create=interrupted).status == 130
+    commands.write("config.txt", FIREBASE_CONFIG.replace(FIREBASE_KEY, "A" + FIREBASE_KEY[1:]))
+    ran = commands.run(*command)
+    assert "Going on" not in ran.err
+    assert ran.out.startswith("created 250, updated 0, unchanged 200")
+    commands.write("config.txt", FIREBASE_CONFIG)
+    assert "Going on after 200 users" in commands.run(*command).err
+
+
+def test_what_is_not_understood_is_told_in_a_line(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments that are too many may be passwords, and are not repeated; what the store refuses is no trace."""
+    monkeypatch.chdir(commands.directory)
+    commands.bring(lines({"user_name": "ann", "password_hash": OLD}), name="u.jsonl")
+    changed = {"SECRET_KEY": "another key, of more than thirty-two bytes"}
+    other_key = Commands(commands.environment | changed, commands.directory)
+    for command in ("import", "export"):
+        for form in ((), ("--json",)):
+            ran = commands.run(command, "u.jsonl", "canary-password", *form)
+            assert (ran.status, ran.out, "canary" in ran.err) == (2, "", False)
+            assert "too many arguments" in ran.err
+            ran = other_key.run(command, "u.jsonl", *form)
+            assert (ran.status, ran.out) == (1, "")
+            assert "SECRET_KEY is not the one" in ran.err.splitlines()[-1]
+
+
 def test_a_signer_key_is_shown_to_nobody(commands: Commands, make_api: Callable[[Environment], Api]) -> None:
     """The key of a Firebase project, which its users' hashes need, is not in what v2 shows of them."""
     commands.bring(lines({"user_name": "ann", "password_hash": FIREBASE_HASH}))
@@ -229,9 +307,10 @@ def test_auth0_scrypt(commands: Commands) -> None:
         }
 
     users = [user("a", "hex", bytes.hex), user("b", "base64", lambda value: b64encode(value).decode())]
-    users += [user("c", "hex", lambda _: "xyz")]
+    users += [user("c", "hex", lambda _: "xyz"), user("d", "hex", bytes.hex)]
+    users[3]["custom_password_hash"]["password"] = {"encoding": "utf16le"}
     told = commands.bring(json.dumps(users), "--format", "auth0", name="users.json")
-    assert (told["created"], told["failed"]) == (2, 1)
+    assert (told["created"], told["failed"]) == (2, 2)
     hashes = [user.password_hash for user in commands.users().values()]
     assert hashes[0] == hashes[1]
 

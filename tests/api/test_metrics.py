@@ -1,5 +1,6 @@
 """``/metrics`` of a running service: of several workers, after a death, for whoever asks, and as the pages have it."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 from websockets.sync.client import connect
 
-from api.metrics_server import CONNECTIONS, SECONDS
+from api.metrics_server import CONNECTIONS, SECONDS, MetricsServer
 from tests.api.small_app import until
 from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment
 from tests.mongod import free_port
@@ -290,6 +291,30 @@ def test_nothing_else_is_there(metered: Metered, request_line: bytes, status: in
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert (b"# HELP" in answer) == (status == 200 and not request_line.startswith(b"HEAD"))
+
+
+def test_what_cannot_be_told_is_said_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect answers 500, ends no task unseen, and is in the log once with its trace, however often it is met."""
+
+    def fail(_: str) -> tuple[str, bytes]:
+        raise RuntimeError("a defect")
+
+    server = MetricsServer("127.0.0.1", 0, fail)
+
+    async def ask(head: bytes) -> bytes:
+        ours, theirs = socket.socketpair()
+        with ours:
+            theirs.setblocking(False)  # noqa: FBT003 - its only parameter
+            ours.sendall(head)
+            await server._exchange(asyncio.get_running_loop(), theirs)
+            return ours.recv(4096)
+
+    for _ in range(3):
+        assert asyncio.run(ask(b"GET /metrics HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 500 ")
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert "a defect" in caplog.text
+    server._let_go()
 
 
 def test_slow_clients_do_not_hold_it(metered: Metered) -> None:

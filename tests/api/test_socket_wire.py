@@ -312,6 +312,32 @@ def test_no_connection_is_taken_twice() -> None:
     run(test)
 
 
+def test_a_connection_that_the_loop_does_not_take_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client is told at once by its end, nothing is held for it, and the next one is taken."""
+
+    async def fail(*_: object) -> None:
+        raise OSError("not taken")
+
+    async def test() -> None:
+        async with serving() as (server, connect):
+            loop = asyncio.get_running_loop()
+            answering = asyncio.create_task(server.serve_one())
+            client = Socket(socket.create_connection(server.address))
+            client.connection.setblocking(False)  # noqa: FBT003 - its only parameter
+            with monkeypatch.context() as patch:
+                patch.setattr(loop, "connect_accepted_socket", fail)
+                assert (await client.shake_hands()).status_code == 101
+                [ended] = await asyncio.gather(answering, return_exceptions=True)
+            assert await client.heard() is None
+            client.connection.close()
+            await server.is_empty()
+            assert ended is None or str(ended) == "not taken"
+            await (another := await connect()).say(text())
+            assert await another.heard() == "hello"
+
+    run(test)
+
+
 @pytest.mark.parametrize("failing", ["os.dup", "asyncio.to_thread"])
 def test_a_handshake_that_cannot_be_looked_up_is_refused(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     """Where there is no descriptor or no thread for it, it is answered, and those that come after it are taken."""

@@ -9,7 +9,7 @@ _MOST_BYTES = 1 << 16
 
 
 class SlowLink:
-    """Passes on what comes at ``port``, each part of it after ``delay`` seconds, to the port ``target``; both may be changed."""
+    """Passes on to the port ``target`` what comes at ``port``, after ``delay`` seconds; both may be changed."""
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0

@@ -1,6 +1,7 @@
 """What is SQLite's own: the file, its locks, its plans, and what a killed process leaves."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -131,7 +132,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     """Rubbish is not overwritten."""
     path.parent.mkdir()
     path.write_text("not a database, but longer than a header of one hundred bytes " * 10)
-    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match="not a database"):
+    with closing(SqliteStore(path)) as store, pytest.raises(SetupError, match=r"not a database\. Name a new"):
         store.prepare()
     assert path.read_text().startswith("not a database")
 
@@ -148,23 +149,33 @@ import sys
 from pathlib import Path
 from models.errors import SetupError
 from models.storage.sqlite.store import SqliteStore
-try:
-    SqliteStore(Path(sys.argv[1])).prepare()
-except SetupError as error:
-    print(error)
+for path in map(Path, sys.argv[1:]):
+    try:
+        SqliteStore(path).prepare()
+    except SetupError as error:
+        print(error)
 """
 # Root may write to any file, so there the child gives up the capability that allows it.
 _UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
 
 
-def test_a_read_only_file_is_refused(path: Path) -> None:
-    """It is found at the start and not at the first write."""
-    with closing(SqliteStore(path)) as store:
-        store.prepare()
+def test_what_can_only_be_read_is_refused(path: Path) -> None:
+    """It is found at the start; the message says who has to be able to write what, and advises no other database."""
+    within = path.parent / "folder" / "doorman.db"
+    for made in (path, within):
+        with closing(SqliteStore(made)) as store:
+            store.prepare()
     path.chmod(0o400)
-    prepare = [*_UNPRIVILEGED, sys.executable, "-c", _PREPARE, str(path)]
-    said = subprocess.run(prepare, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "cannot be written to" in said
+    Path(f"{within}.lock").unlink()
+    within.parent.chmod(0o500)
+    prepare = [*_UNPRIVILEGED, sys.executable, "-c", _PREPARE, str(path), str(within)]
+    said = subprocess.run(prepare, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    within.parent.chmod(0o700)
+    assert len(said) == 2
+    for made, line in zip((path, within), said, strict=True):
+        assert line.startswith(f"{made} cannot be used as the database: ")
+        assert re.search(rf"uid {os.geteuid()}\)? must be able to write the file, its folder", line)
+        assert "Name a new file" not in line
 
 
 def test_a_store_that_was_not_prepared_is_unavailable(path: Path) -> None:

@@ -1,14 +1,16 @@
 """The figures in shared memory: what outlives a worker, what ends with it, and what is read meanwhile."""
 
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import board
 from api.board import Board, SharedMeter
-from api.metrics import IN_PROGRESS, REQUEST_TIME, REQUESTS
+from api.metrics import IN_PROGRESS, REFUSALS, REQUEST_TIME, REQUESTS
 from api.scrape import Scrape
 from models.meter import STORE_TIME
 
@@ -55,6 +57,36 @@ def test_workers_add_up(shared: Board) -> None:
     assert figures["doorman_store_seconds_count", "ping"] == 3
     assert figures["doorman_store_seconds_sum", "ping"] == pytest.approx(0.009)
     assert figures[("doorman_workers",)] == 2
+
+
+def test_what_alerts_ask_for_is_there_before_it_happens(shared: Board) -> None:
+    """Each reason that an alert names is told as 0 from the start: the first event is an increase. Others add up."""
+    alerts = (Path(__file__).parents[2] / "docs" / "alerts.yml").read_text()
+    named = {reason for found in re.findall(r'reason=~?"([^"]+)"', alerts) for reason in found.split("|")}
+    assert "crash" in named
+    assert [scraped(shared).get(("doorman_refusals_total", reason)) for reason in named] == [0.0] * len(named)
+    for place in range(2):
+        shared.meter(place).count(REFUSALS, "crash")
+        shared.meter(place).count(REFUSALS, "access_denied")
+    figures = scraped(shared)
+    assert figures["doorman_refusals_total", "crash"] == figures["doorman_refusals_total", "access_denied"] == 2
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/plain;version=1.x",
+        "application/openmetrics-text;version=abc",
+        "application/openmetrics-text;version=",
+        "text/plain;version=1.0.0;escaping=x",
+        ";;,;=\xff",
+    ],
+)
+def test_whatever_format_is_asked_for_there_is_an_answer(shared: Board, accept: str) -> None:
+    """Who asks for a format that there is not, or in no way that can be read, gets one that there is."""
+    content_type, text = Scrape(shared, {"version": "0", "store": "sqlite"}).answer(accept)
+    assert content_type.startswith(("text/plain; version=", "application/openmetrics-text; version="))
+    assert b"doorman_workers 0" in text
 
 
 @pytest.mark.parametrize(("seconds", "bound"), [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (99.0, "+Inf")])

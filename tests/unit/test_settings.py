@@ -67,6 +67,8 @@ def test_defaults_need_nothing() -> None:
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "73"),
         ("PASSWORD_BLOCKLIST", "/nowhere"),
+        ("PASSWORD_WORDS", "acme,ab"),
+        ("PASSWORD_WORDS", "2026"),
         ("PASSWORD_BLOCKLIST", sys.executable),
         ("SURFACES", "v2,classics"),
         ("SURFACES", ","),
@@ -130,6 +132,68 @@ def test_settings_that_contradict_each_other(environ: dict[str, str], message: s
     """What is right alone and wrong together is refused, and says which settings."""
     with pytest.raises(SetupError, match=re.escape(message)):
         Settings.from_env(environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"REGISTRATON": "closed"}, "REGISTRATON is no setting, and has a value of REGISTRATION"),
+        ({"REGISTRATIONS": "closed"}, "REGISTRATIONS is no setting, and has a value of REGISTRATION"),
+        ({"registration": "closed"}, "registration is no setting, and has a value of REGISTRATION"),
+        ({"SURFACE": "v2"}, "SURFACE is no setting, and has a value of SURFACES"),
+        ({"SURFACES_": "v2, jwt", "PORT": "x"}, "SURFACES_ is no setting, and has a value of SURFACES"),
+    ],
+)
+def test_a_misspelling_that_would_leave_a_door_open_stops_the_start(environ: dict[str, str], message: str) -> None:
+    """What was to be closed must not stay open for a letter: both names are told, beside whatever else is wrong."""
+    with pytest.raises(SetupError, match=message):
+        Settings.from_env(environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("TRUSTED_PROXY", "10.0.0.2", "TRUSTED_PROXIES"),
+        ("ALOWED_ORIGINS", "https://a.example", "ALLOWED_ORIGINS"),
+        ("SECRET_KEYFILE", "/nowhere", "SECRET_KEY_FILE"),
+        ("SECRET_KEY_FIEL", "/nowhere", "SECRET_KEY_FILE"),
+        ("DATABASE_URI", "mongodb://u:canary@db", "DATABASE_URL"),
+        ("REGISTRATON", "open", "REGISTRATION"),
+        ("SURFACE", "rough", "SURFACES"),
+        ("REGISTRATION_FILE", "/nowhere", "REGISTRATION"),
+        ("TLS_CERT_FILE", "/nowhere", "TLS_CERT"),
+        ("log_level", "debug", "LOG_LEVEL"),
+    ],
+)
+def test_names_that_are_like_a_setting_warn(name: str, value: str, meant: str) -> None:
+    """The warning has both names, and not the value, which may be a secret."""
+    [warning] = Settings.from_env({name: value}).warnings()
+    assert re.search(rf"\b{name} is no setting.*\b{meant}\b", warning)
+    assert value not in warning
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"REGISTRATION": "open", "REGISTRATIONS": "closed"}, {"DATABASE_URL": "sqlite:///x.db", "DATABASE_URI": "x"}],
+)
+def test_names_beside_the_setting_itself_are_others(environ: dict[str, str]) -> None:
+    """Whoever has set the one that there is needs no advice, and may have another program's variables."""
+    assert Settings.from_env(environ).warnings() == []
+
+
+def test_what_is_usual_in_an_environment_is_no_misspelling() -> None:
+    """Nobody is warned of what shells, containers, Python, CI, Kubernetes and other services have there."""
+    usual = """
+        PATH HOME HOSTNAME HOSTTYPE LOGNAME USER SHELL TERM LANG LC_ALL PWD OLDPWD SHLVL TMPDIR TZ MAIL PORTS HOSTS
+        LOG_LEVELS LOG_DIR LOG_FILE HTTP_PROXY HTTPS_PROXY NO_PROXY no_proxy SSH_AUTH_SOCK XDG_RUNTIME_DIR NOTIFY_SOCKET
+        INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID PYTHONPATH PYTHON_VERSION VIRTUAL_ENV GPG_KEY SSL_CERT_FILE
+        SSL_CERT_DIR KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_PORT KUBERNETES_PORT_443_TCP
+        DOORMAN_HOST DOORMAN_PORT DOORMAN_SERVICE_HOST MONGO_PORT MONGODB_URI DATABASE_HOST DATABASE_PORT
+        DATABASE_PASSWORD SECRET SECRETS TOKEN API_KEY API_TOKEN ACCESS_TOKEN GITHUB_TOKEN CI_JOB_TOKEN AWS_REGION
+        WEB_CONCURRENCY OMP_NUM_THREADS NUM_THREADS FLASK_APP FLASK_RUN_PORT NODE_ENV METRICS METRICS_PATH TLS KEY CERT
+        ERROR_LOG SESSION_ID SESSION_MANAGER SESSION_SECRET ALLOWED_HOSTS PROXY SURFACE_ID
+    """
+    assert Settings.from_env(dict.fromkeys(usual.split(), "5000")).warnings() == []
 
 
 @pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.in_file])

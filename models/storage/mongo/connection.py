@@ -85,7 +85,10 @@ def make_client(url: str) -> Client:
             )
     except (InvalidURI, ConfigurationError, UserWarning, ValueError) as error:
         # The address may hold a password, and so may the driver's message: neither is repeated.
-        raise SetupError("DATABASE_URL is not an address of MongoDB that the driver understands") from error
+        raise SetupError(
+            "DATABASE_URL is not an address of MongoDB that the driver understands. Special characters in its user "
+            "name and its password have to be percent-encoded: @ as %40, / as %2F, : as %3A."
+        ) from error
 
 
 class Transactions:

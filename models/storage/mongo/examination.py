@@ -1,7 +1,7 @@
 """The examination of a MongoDB database: see ``models.storage.Examination``."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -36,7 +36,7 @@ class MongoExamination:
         # A pass over millions takes longer than a call of a request may.
         self._connection = MongoConnection(make_client(url), database_name)
         self.is_readable = False
-        self.hash_heads = Counter[str]()
+        self.hash_kinds = Counter[str]()
 
     def close(self) -> None:
         self._connection.close()
@@ -67,14 +67,14 @@ class MongoExamination:
         with self._connection.call(limit=LIMIT) as database:
             return database[USERS].find_one(mongo_schema.GUARDING, {"_id": 1}) is not None
 
-    def contents(self) -> Iterator[Finding]:
-        yield from self._users()
+    def contents(self, kind_of: Callable[[str], str]) -> Iterator[Finding]:
+        yield from self._users(kind_of)
         yield from self._guard()
         with self._connection.call(limit=LIMIT) as database:
             yield from pointers_found(database)
         yield from self._records()
 
-    def _users(self) -> Iterator[Finding]:
+    def _users(self, kind_of: Callable[[str], str]) -> Iterator[Finding]:
         foreign = Tally(
             "foreign_users", "problem", "Users are not as Doorman writes users, and cannot be used.", _CORRECT
         )
@@ -83,7 +83,7 @@ class MongoExamination:
             if not isinstance(user, User):
                 foreign.add(user.record_id)
             elif user.password_hash is not None:
-                self.hash_heads[user.password_hash[: 7 if user.password_hash.startswith("$2") else 4]] += 1
+                self.hash_kinds[kind_of(user.password_hash)] += 1
         yield from foreign.found()
 
     def _guard(self) -> Iterator[Finding]:

@@ -15,10 +15,10 @@ from models.errors import UnavailableError
 from models.storage.outage import Outage
 from models.storage.sqlite import driver
 from models.storage.sqlite.driver import Connection, code_of
-from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory
+from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, unusable
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
-from models.storage.sqlite.marks import damaged, refused, require_own, require_whole, stamp, unusable
+from models.storage.sqlite.marks import damaged, require_own, require_whole, stamp
 
 # KiB for each connection. The system caches the file too, once for all of them; with 16 MiB a list of a million names,
 # whose pages any connection may read, cost the process 59 MB.
@@ -28,7 +28,6 @@ _PAUSE = 0.5  # seconds in which no writer tries again after one that could not 
 _LOG_STEP = 16 << 20  # bytes of the write-ahead log after which it is emptied, and what is kept of its file
 _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -124,15 +123,13 @@ class Database:
         except OSError as error:
             if error.errno in _FULL:
                 raise UnavailableError(f"the database cannot be written to now: {error.strerror}") from error
-            if error.errno in _FORBIDDEN:
-                raise refused(error.filename, error.strerror) from error
-            raise unusable(self.path, error.strerror) from error
+            raise unusable(self.path, error.strerror, error.errno) from error
         except driver.Error as error:
             if (code := code_of(error)) in driver.FOR_A_WHILE:
                 raise UnavailableError(f"the database cannot be written to now: {error}") from error
-            if code in (*driver.DAMAGED, driver.READ_ONLY):
-                raise (damaged if code in driver.DAMAGED else refused)(self.path, error) from error
-            raise unusable(self.path, error) from error
+            if code == driver.CORRUPT or (code in driver.DAMAGED and self._served.was_written):
+                raise damaged(self.path, error) from error
+            raise unusable(self.path, error, driver.MEANINGS.get(code)) from error
 
     def close(self) -> None:
         with self._handles.all_idle():

@@ -1,5 +1,6 @@
 """The sole importer of ``sqlite3``: connections, and what its errors mean."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,12 @@ BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 KEEPS_CONNECTION = (*BUSY, sqlite3.SQLITE_CONSTRAINT)
 FOR_A_WHILE = (*BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-READ_ONLY = sqlite3.SQLITE_READONLY
+CORRUPT = sqlite3.SQLITE_CORRUPT
+# What the system would have called the error.
+MEANINGS = {
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), errno.EACCES),
+    sqlite3.SQLITE_NOTADB: errno.EINVAL,
+}
 _CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 

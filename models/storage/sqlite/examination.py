@@ -33,7 +33,7 @@ class SqliteExamination:
         self._connection: driver.Connection | None = None
         self.is_readable = False
         self._is_current = False
-        self.hash_heads = Counter[str]()
+        self.hash_kinds = Counter[str]()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -120,7 +120,7 @@ class SqliteExamination:
     def has_admin(self) -> bool:
         return any(found for (found,) in self._rows(HAS_ADMIN))
 
-    def contents(self) -> Iterator[Finding]:
+    def contents(self, kind_of: Callable[[str], str]) -> Iterator[Finding]:
         foreign = Tally(
             "foreign_users", "problem", "Users are not as Doorman writes users, and cannot be used.", _CORRECT
         )
@@ -129,7 +129,7 @@ class SqliteExamination:
             if not isinstance(user, User):
                 foreign.add(user.record_id)
             elif user.password_hash is not None:
-                self.hash_heads[user.password_hash[: 7 if user.password_hash.startswith("$2") else 4]] += 1
+                self.hash_kinds[kind_of(user.password_hash)] += 1
         yield from foreign.found()
         for tally, query in pointers.tallies():
             for (example,) in self._rows(query):

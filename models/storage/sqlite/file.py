@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,27 @@ def file_size(path: str) -> int:
         return os.stat(path).st_size  # noqa: PTH116 - Every write does this.
     except OSError:
         return 0
+
+
+def unusable(path: Path, reason: object, number: int | None) -> SetupError:
+    """Return what to say of a place or a file that is no database for us, with what helps by the error's number.
+
+    Another file is advised only where this one is none of Doorman's: otherwise all accounts would seem to be lost.
+    """
+    advice = ""
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        advice = f" {_this_user()} must be able to write the file, its folder, and the files beside it."
+    elif number in {errno.EINVAL, errno.EISDIR}:
+        advice = " Name a new file, or one that Doorman made."
+    return SetupError(f"{path} cannot be used as the database: {reason}.{advice}")
+
+
+def _this_user() -> str:
+    number = os.geteuid()
+    try:
+        return f"The user {pwd.getpwuid(number).pw_name} (uid {number})"
+    except KeyError:  # as in containers
+        return f"The user with the uid {number}"
 
 
 def make_directory(path: Path) -> None:
@@ -83,7 +105,8 @@ class ServedFile:
         self.file: FileId | None = None
         self._size = 0  # the most that the file was seen to have, in bytes
         self._recorded_size = 0
-        self.is_shorter = False  # than an earlier process left it
+        self.was_written = False  # by an earlier process
+        self.is_shorter = False  # than that one left it
 
     def take(self) -> None:
         """Take the file at the path from now on, a new one if there is none, and set aside a log of another. In turn.
@@ -107,7 +130,8 @@ class ServedFile:
             raise SetupError(f"{self._path} is empty, but its log is not: restore a copy of it, without the -wal file.")
         self.file = found
         self._size = self._recorded_size = 0
-        self.is_shorter = file_size(self._name) < self._queue.recorded_size(found[1])
+        left = self._queue.recorded_size(found[1])
+        self.was_written, self.is_shorter = left > 0, file_size(self._name) < left
         self.record(log)
 
     def accept_size(self) -> None:

@@ -37,17 +37,6 @@ def require_whole(connection: _Connection, name: object) -> None:
         raise damaged(name, f"it was cut short: {found.splitlines()[-1]}")
 
 
-def unusable(name: object, reason: object) -> SetupError:
-    return SetupError(f"{name} cannot be used as the database: {reason}. Name a new file, or one that Doorman made.")
-
-
-def refused(name: object, reason: object) -> SetupError:
-    return SetupError(
-        f"{name} cannot be written to: {reason}. Doorman's user has to be able to write to the database, its -wal, -shm"
-        " and .lock, and to the folder that they are in."
-    )
-
-
 def damaged(name: object, reason: object) -> SetupError:
     return SetupError(
         f"{name} is damaged ({reason}): restore a copy of it, without the -wal and -shm files that are there now."
