@@ -5,6 +5,7 @@
 
 import gc
 import logging
+from contextlib import AbstractContextManager, closing
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +16,7 @@ from api.application import Doorman
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.cli_doctor import doctor
 from api.console.surface import Console
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
@@ -44,7 +46,7 @@ from models.measured_store import measured
 from models.meter import UNMETERED, Meter
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
 from models.secret_key import KeyRing
-from models.storage import Store
+from models.storage import Examination, Store
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,17 @@ def open_store(settings: Settings) -> Store:
     from models.storage.mongo.store import MongoStore  # noqa: PLC0415 - see the docstring
 
     return MongoStore.connect(settings.database_url.reveal(), settings.database_name)
+
+
+def open_examination(settings: Settings) -> AbstractContextManager[Examination]:
+    """Make the examination of the store that ``DATABASE_URL`` names. Nothing is prepared, and nothing made."""
+    if settings.sqlite_path is not None:
+        from models.storage.sqlite.examination import SqliteExamination  # noqa: PLC0415 - see above
+
+        return closing(SqliteExamination(settings.sqlite_path))
+    from models.storage.mongo.examination import MongoExamination  # noqa: PLC0415 - see above
+
+    return closing(MongoExamination(settings.database_url.reveal(), settings.database_name))
 
 
 def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
@@ -186,6 +199,10 @@ app = AsgiApplication(create_app, limits=_limits)
 # What the workers of ``doorman serve`` run. The store is prepared before they start, so a worker that replaces a dead
 # one while the database is away comes up all the same, and answers 503 until it is back.
 prepared_app = AsgiApplication(_create_prepared_app, limits=_limits)
+
+
+# The one command that wants a store as it is, and no core over it.
+cli.main.add_command(doctor(open_examination))
 
 
 def main() -> None:
