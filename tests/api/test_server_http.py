@@ -64,6 +64,14 @@ def test_a_chunked_body_over_the_limit_is_refused(service: Running) -> None:
     assert_problem(service.exchange(head + chunk + b"1\r\nx\r\n"), 413)
 
 
+# uvicorn puts small chunks together.
+@pytest.mark.parametrize("service", ["granian"], indirect=True)
+def test_a_body_in_very_many_pieces_is_refused(service: Running) -> None:
+    """A body that comes byte by byte is answered with 400 after some thousands of them: each costs as much as many."""
+    head = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert_problem(service.exchange(head + b"1\r\nx\r\n" * 20_000), 400)
+
+
 def test_an_unfinished_body_times_out(service: Running) -> None:
     """A body that is not complete in time is answered with 408, and the connection closes."""
     assert_problem(service.exchange(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"), 408)
