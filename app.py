@@ -16,6 +16,8 @@ from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
 from api.console.surface import Console
+from api.crashes import tell_crashes
+from api.debugging import refuse_debugger
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
 from api.errors import ERRORS
@@ -99,6 +101,7 @@ def _keys(settings: Settings) -> KeyRing:
 
 def create_app(settings: Settings | None = None, core: Core | None = None, launch: Launch | None = None) -> Doorman:
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
+    refuse_debugger()
     settings = settings or Settings.from_env()
     configure_logging(settings)
     if core is None:  # under another server than ``doorman serve``, which warns before it starts workers
@@ -189,4 +192,5 @@ prepared_app = AsgiApplication(_create_prepared_app, limits=_limits)
 
 def main() -> None:
     """Run the command line."""
+    tell_crashes()
     cli.main(obj=create_core)
