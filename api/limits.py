@@ -24,7 +24,7 @@ class Limits:
 
 
 def check_head(scope: Scope, *, at_most: int) -> None:
-    """Raise ``RefusedError`` for what no request begins with, or with more than ``at_most`` bytes of path and headers."""
+    """Raise ``RefusedError`` for no method, what is ambiguous, and more than ``at_most`` bytes of path and headers."""
     method: str = scope["method"]
     # Methods are case-sensitive (RFC 9110, section 9.1), but Werkzeug makes a DELETE of the "delete" that a proxy in
     # front may have let pass.

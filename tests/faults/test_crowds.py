@@ -30,7 +30,7 @@ GOOD = 4  # quick clients
 WINDOWS, SECONDS = extent((3, 0.3), (7, 5.0))
 # Where much else runs, what is short may be anything; a client that is held up waits for seconds.
 MOST_TIMES, MOST_SECONDS = extent((None, 1.0), (2.0, None))
-PACE = 1.0  # seconds between what each of a crowd sends or reads
+PACE = extent(0.1, 1.0)  # seconds between what each of a crowd sends or reads
 _AUTHORIZATION = b"Authorization: Basic " + b64encode(":".join(ADMIN).encode())
 
 
@@ -67,6 +67,7 @@ class Crowd:
         self._manner = manner
         self._selector = selectors.DefaultSelector()
         self._stop = Event()
+        self.is_under_way = Event()  # each has sent or read for the first time
         self.shut_out = 0
 
     def begin(self) -> None:
@@ -85,6 +86,7 @@ class Crowd:
                 self.shut_out += 1
                 self._drop(client)
                 self._connect()
+            self.is_under_way.set()
 
     def stop(self) -> None:
         self._stop.set()
@@ -127,6 +129,7 @@ def crowded(doorman: Doorman, manner: Manner) -> Iterator[Crowd]:
         thread = Thread(target=crowd.go_on)
         thread.start()
         try:
+            assert crowd.is_under_way.wait(60)
             yield crowd
         finally:
             crowd.stop()
