@@ -20,7 +20,8 @@ from api.cli_keys import keys
 from api.cli_store import CreateCore
 from api.cli_terminal import show
 from api.cli_users import users
-from api.logs import configure_logging, log_crashes
+from api.crashes import leave_no_core, log_crashes
+from api.logs import configure_logging
 from api.settings import Settings
 from models.errors import SetupError, UnavailableError
 
@@ -54,6 +55,7 @@ def serve(create_core: CreateCore) -> None:
     settings = Settings.from_env()
     configure_logging(settings)
     log_crashes()
+    leave_no_core()
     try:
         _serve(settings, create_core)
     except (SetupError, UnavailableError) as error:
@@ -73,7 +75,8 @@ def _serve(settings: Settings, create_core: CreateCore) -> None:
     serving.listening_address(settings.host, settings.port)  # before anything is made for a service that cannot start
     metering = _metering(settings)
     # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
-    create_core(settings).store.close()
+    # All of it is closed again, threads included: workers are forked from this process.
+    create_core(settings).close()
     for warning in settings.warnings():
         logger.warning(warning)
     logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)

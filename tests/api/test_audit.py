@@ -278,7 +278,7 @@ def changing_commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from changing_commands(command, *path, name)
-        elif name not in {"serve", "health", "completion", "audit", "list", "show", "sessions"}:
+        elif name not in {"serve", "health", "doctor", "completion", "audit", "list", "show", "sessions"}:
             yield (*path, name)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from models.events import Event, Sought, first_id_at
 from models.storage.audited import added_up, described, event_from, readable_events
 from models.storage.keyset import is_storable
-from models.storage.sqlite.database import Connection, Database
+from models.storage.sqlite.database import Database
+from models.storage.sqlite.driver import Connection
 from models.storage.sqlite.steps import STEP, in_steps
 
 _SELECT = "SELECT audit.id, audit.data FROM audit"
