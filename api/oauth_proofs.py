@@ -67,12 +67,20 @@ class IssuerProofs:
         self._issuer = issuer
 
     def by_id_token(self, net_id: str, id_token: object, name: str | None) -> Caller:
+        client = self._proxies.client(request.environ)
+        try:
+            return self._core.oauth_logins.log_in(client, self._proof_of(net_id, id_token), name)
+        except NotAuthenticatedError:
+            self._core.oauth_logins.token_refused(client, net_id)
+            raise
+
+    def _proof_of(self, net_id: str, id_token: object) -> Proof:
         if not isinstance(id_token, str):
             raise NotAuthenticatedError
         proof = self._verified(Secret(id_token))
         if proof.user_name != net_id:
             raise NotAuthenticatedError
-        return self._core.oauth_logins.log_in(self._proxies.client(request.environ), proof, name)
+        return proof
 
     def begin(self) -> Response:
         endpoint = self._issuer.authorization_endpoint()

@@ -74,6 +74,9 @@ REFUSALS: Mapping[type[errors.DoormanError], Callable[[Any], Refusal]] = {
     errors.TooManyRegistrationsError: lambda error: _wait(
         429, "Too many have registered from here; wait before the next one.", error.retry_after
     ),
+    errors.TooManyChangesError: lambda error: _wait(
+        429, "This user has changed itself too often; wait before the next change.", error.retry_after
+    ),
     errors.AccessDeniedError: lambda _: Refusal(403, "This user may not do this."),
     errors.UserExistsError: lambda _: Refusal(409, "A user of this name exists."),
     errors.UserNotFoundError: lambda _: Refusal(404, "There is no such user."),

@@ -11,10 +11,11 @@ from models.credentials import Authenticator, Caller
 from models.errors import PreconditionFailedError, UserExistsError, UserNotFoundError
 from models.lookups import NOTHING, Foreseen, Lookups
 from models.names import UserName
+from models.own_changes import OwnChanges
 from models.secret import Secret
 from models.storage import Store
 from models.told_values import ToldValues
-from models.trail import Trail
+from models.trail import Trail, actor_of
 from models.user import OAuth, User, new_user
 
 Precondition = Callable[[User], bool]
@@ -47,6 +48,7 @@ class Accounts:
         *,
         authenticator: Authenticator,
         values: ToldValues,
+        own_changes: OwnChanges,
         trail: Trail,
         clock: Callable[[], datetime],
     ) -> None:
@@ -55,6 +57,7 @@ class Accounts:
         self._rules = rules
         self._authenticator = authenticator
         self._values = values
+        self._own_changes = own_changes
         self._trail = trail
         self._clock = clock
 
@@ -79,7 +82,7 @@ class Accounts:
             user = self._new_user(_asker(caller), checked, oauth)
             if caller is not None:
                 self._authenticator.recheck(caller)
-            self._store.insert([user], self._trail.created(_user_of(caller), user))
+            self._store.insert([user], self._trail.created(actor_of(caller), user))
         return user
 
     def register(
@@ -126,7 +129,10 @@ class Accounts:
         oauth: OAuth = 0,
         precondition: Precondition | None = None,
     ) -> User:
-        """Change the given fields. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
+        """Change the given fields.
+
+        Raises as ``get`` does, and ``PreconditionFailedError``, ``TooManyChangesError`` and ``LastAdminError``.
+        """
         with self._values.named(caller, changes):
             return self._update(caller, named, changes, oauth, precondition)
 
@@ -144,7 +150,7 @@ class Accounts:
         """Remove a user. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
 
         def write(user: User) -> User:
-            self._store.delete(user, self._trail.deleted(_user_of(caller), user))
+            self._store.delete(user, self._trail.deleted(actor_of(caller), user))
             return user
 
         self._compare_and_set(caller, UserId(self.get(named, oauth, caller=caller).id), precondition, write)
@@ -161,11 +167,12 @@ class Accounts:
         _meet(precondition, user)
         if checked.user_name.key != user.name_key:
             self._refuse_taken(checked.user_name, user.oauth)
+        self._own_changes.admit(caller)
         columns = self._rules.hashed(checked, _asker(caller))
 
         def write(before: User) -> User:
             after = before.changed(self._clock(), **columns)
-            self._store.replace(before, after, self._trail.changed(_user_of(caller), before, after))
+            self._store.replace(before, after, self._trail.changed(actor_of(caller), before, after))
             return after
 
         return self._compare_and_set(caller, UserId(user.id), precondition, write)
@@ -212,10 +219,6 @@ def _found(user: User | None) -> User:
 def _meet(precondition: Precondition | None, user: User) -> None:
     if precondition is not None and not precondition(user):
         raise PreconditionFailedError
-
-
-def _user_of(caller: Caller | None) -> User | None:
-    return None if caller is None else caller.user
 
 
 def _asker(caller: Caller | None) -> Asker:

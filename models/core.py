@@ -24,6 +24,7 @@ from models.meter import UNMETERED, Meter
 from models.oauth_logins import OAuthLogins
 from models.oauth_states import OAuthStates
 from models.origins import Whence, nowhere
+from models.own_changes import OwnChanges
 from models.password_checks import PasswordChecks
 from models.passwords import Hasher, PasswordPolicy
 from models.registrations import RegistrationPolicy, Registrations
@@ -123,7 +124,18 @@ def build_core(
     failures = LoginFailures(keys, whence, clock)
     upkeep = AuditUpkeep(store.audit, failures, clock, audit_kept)
     trail = Trail(whence, clock, upkeep.noted)
-    sessions = Sessions(store, lookups, keys, clock=clock, lifetimes=lifetimes, uses=uses, trail=trail, meter=meter)
+    own_changes = OwnChanges(store.counters, keys, clock)
+    sessions = Sessions(
+        store,
+        lookups,
+        keys,
+        clock=clock,
+        lifetimes=lifetimes,
+        uses=uses,
+        own_changes=own_changes,
+        trail=trail,
+        meter=meter,
+    )
     signing_keys = SigningKeys(store.records, keys, trail=trail, clock=clock, lifetime=lifetimes.token)
     limiter = LoginLimiter(store, keys, clock, failures)
     passwords = PasswordChecks(store, hasher, gate, limiter)
@@ -135,6 +147,7 @@ def build_core(
         rules,
         authenticator=authenticator,
         values=ToldValues(limiter),
+        own_changes=own_changes,
         trail=trail,
         clock=clock,
     )
@@ -151,7 +164,7 @@ def build_core(
         signing_keys,
         id_tokens,
         OAuthStates(store.records, keys, clock),
-        OAuthLogins(accounts, id_tokens, limiter),
+        OAuthLogins(accounts, id_tokens, limiter, failures),
         FormTokens(keys),
         uses,
         AuditTrail(store.audit, keys),

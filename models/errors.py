@@ -79,6 +79,14 @@ class TooManyRegistrationsError(DoormanError):
         self.retry_after = retry_after
 
 
+class TooManyChangesError(DoormanError):
+    """So often has this user changed itself that the next change has to wait ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
 class TooManyAttemptsError(DoormanError):
     """Failed logins slow this one down: it was not looked at. ``retry_after`` is in whole seconds, 1 or more."""
 

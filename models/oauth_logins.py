@@ -12,16 +12,18 @@ from models.errors import (
     UserNotFoundError,
 )
 from models.id_tokens import IdTokens, Proof
+from models.login_failures import LoginFailures
 from models.login_limiter import LoginLimiter
-from models.names import display_name, user_name
+from models.names import LONGEST_TRIED, display_name, lookup_key, user_name
 from models.user import User
 
 
 class OAuthLogins:
     """Turns proofs into callers. A user who is not known yet is made, of the group ``noob``."""
 
-    def __init__(self, accounts: Accounts, id_tokens: IdTokens, limiter: LoginLimiter) -> None:
+    def __init__(self, accounts: Accounts, id_tokens: IdTokens, limiter: LoginLimiter, failures: LoginFailures) -> None:
         self._accounts = accounts
+        self._failures = failures
         self._id_tokens = id_tokens
         self._limiter = limiter
 
@@ -32,6 +34,10 @@ class OAuthLogins:
     def code_refused(self, client: Client) -> None:
         """Count a code that the issuer refuses as a failed login: it costs the issuer something, too."""
         self._limiter.failed(client)
+
+    def token_refused(self, client: Client, net_id: str) -> None:
+        """Note an ID token that vouches for nobody. It costs a signature's check alone, and slows nobody down."""
+        self._failures.failed(client, lookup_key(net_id) or net_id[:LONGEST_TRIED])
 
     def log_in(self, client: Client, proof: Proof, name: str | None = None) -> Caller:
         """Return whom the proof names, who is shown as ``name`` if new, or as the issuer has it.

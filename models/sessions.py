@@ -13,11 +13,12 @@ from models.errors import NotAuthenticatedError, SessionNotFoundError
 from models.events import Event
 from models.lookups import Lookups
 from models.meter import SESSIONS_BEGUN, SESSIONS_ENDED, SESSIONS_PRESENTED, UNMETERED, Meter
+from models.own_changes import OwnChanges
 from models.records import Record, Use
 from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
-from models.trail import Trail
+from models.trail import Trail, actor_of
 from models.user import User
 from models.uses import Uses
 
@@ -101,10 +102,12 @@ class Sessions:
         clock: Callable[[], datetime],
         lifetimes: Lifetimes,
         uses: Uses,
+        own_changes: OwnChanges,
         trail: Trail,
         meter: Meter = UNMETERED,
     ) -> None:
         self._meter = meter
+        self._own_changes = own_changes
         self._trail = trail
         self._records = store.records
         self._lookups = lookups
@@ -145,8 +148,8 @@ class Sessions:
         return Caller(user, client, session=(record.kind, record.id))
 
     def end(self, caller: Caller) -> bool:
-        """End the session that the caller came by; return whether it had not ended yet."""
-        return caller.session is not None and self._delete(caller.user, caller.user, *caller.session)
+        """End the session that the caller came by; return whether it had not ended yet. That is a logout: no event."""
+        return caller.session is not None and self._delete(*caller.session)
 
     @staticmethod
     def shown_id(caller: Caller) -> str | None:
@@ -162,29 +165,27 @@ class Sessions:
         return self._session(self._named(user, session_id))
 
     def revoke(self, caller: Caller | None, user: User, session_id: str) -> None:
-        """End one of the user's sessions. Raises ``SessionNotFoundError``.
-
-        ``caller`` is who asks; ``None`` is the operator at the command line.
-        """
+        """End one of the user's sessions. Raises ``SessionNotFoundError`` and ``TooManyChangesError``."""
         record = self._named(user, session_id)
-        if not self._delete(None if caller is None else caller.user, user, record.kind, record.id):
+        self._own_changes.admit(caller)
+        events = self._trail.session_revoked(actor_of(caller), user, record.kind, _shown_id(record))
+        if not self._delete(record.kind, record.id, events):
             raise SessionNotFoundError
 
     def revoke_all(self, caller: Caller | None, user: User, but: str | None = None) -> int:
-        """End the user's sessions, all or all ``but`` one; return how many. Raises ``SessionNotFoundError``."""
-        now, actor = self._clock(), None if caller is None else caller.user
-        kept = None if but is None else self._named(user, but).id
+        """End the user's sessions, all or all ``but`` one; return how many. Raises as ``revoke`` does."""
+        now, kept = self._clock(), None if but is None else self._named(user, but).id
+        self._own_changes.admit(caller)
 
         def told(removed: Sequence[Record]) -> Sequence[Event]:
-            return self._trail.sessions_revoked(actor, user, self._opening(user, removed, now))
+            return self._trail.sessions_revoked(actor_of(caller), user, self._opening(user, removed, now))
 
         ended = self._opening(user, self._records.delete_of(user.id, _NAMES, but=kept, told=told), now)
         for record in ended:
             self._meter.count(SESSIONS_ENDED, record.kind)
         return len(ended)
 
-    def _delete(self, actor: User | None, user: User, kind: str, record_id: str) -> bool:
-        events = self._trail.session_revoked(actor, user, kind, record_id[:_SHOWN_LENGTH])
+    def _delete(self, kind: str, record_id: str, events: Sequence[Event] = ()) -> bool:
         is_gone = self._records.delete(kind, record_id, events=events)
         self._meter.count(SESSIONS_ENDED, kind, by=is_gone)
         return is_gone

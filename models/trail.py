@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from models.credentials import Caller
 from models.events import SYSTEM, Detail, Event, Kind, Party, event_ids
 from models.origins import NoOriginError, Origin, Whence
 from models.records import Record
@@ -97,6 +98,11 @@ class Trail:
             )
             for event_id, (kind, details) in zip(ids or event_ids(self.clock()), happened, strict=False)
         ]
+
+
+def actor_of(caller: Caller | None) -> User | None:
+    """Return who acts: nobody's user is the operator's, at the command line."""
+    return None if caller is None else caller.user
 
 
 def party_of(user: User) -> Party:

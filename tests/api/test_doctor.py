@@ -9,6 +9,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from api.exchanges import by_command_line
 from api.settings import Settings
 from app import create_core
 from models.errors import SetupError
@@ -37,7 +38,8 @@ def prepare(commands: Commands) -> None:
         "token": Secret("a-token-of-ann-0"),
         "email": "ann@example.org",
     }
-    core.accounts.create(None, "ann", fields)
+    with by_command_line():
+        core.accounts.create(None, "ann", fields)
     core.close()
 
 
@@ -89,9 +91,11 @@ def test_a_store_in_order_has_nothing_to_mend(commands: Commands) -> None:
 def test_a_running_service_is_examined(commands: Commands) -> None:
     """Beside a Doorman that has the store open, what it wrote last is seen, and it goes on."""
     core = commands.core()
-    core.accounts.create(None, "bob", {"password": Secret("a fine password")})
+    with by_command_line():
+        core.accounts.create(None, "bob", {"password": Secret("a fine password")})
     assert codes(commands | {"BCRYPT_ROUNDS": "11"}) == {"cheap_hashes"}
-    core.accounts.create(None, "cid", {"password": Secret("a fine password")})
+    with by_command_line():
+        core.accounts.create(None, "cid", {"password": Secret("a fine password")})
     assert codes(commands) == set()
     core.close()
 

@@ -32,6 +32,7 @@ EXAMPLES = [
     (errors.PreconditionFailedError(), 412, None),
     (errors.TooManyAttemptsError(7), 429, None),
     (errors.TooManyRegistrationsError(7), 429, None),
+    (errors.TooManyChangesError(7), 429, None),
     (errors.RegistrationClosedError(), 403, None),
     (errors.SessionNotFoundError(), 404, None),
     (errors.CorruptRecordError("canary-id"), 500, None),

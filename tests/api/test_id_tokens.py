@@ -68,6 +68,9 @@ def test_each_token_is_taken_once(oauth_api: Api, issuer: SmallIssuer) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = [told(answer) for answer in pool.map(lambda _: present(oauth_api, token), range(8))]
     assert sorted(status for status, _ in answers) == [200] + [401] * 7
+    oauth_api.core.audit_upkeep.flush()
+    told_later = oauth_api.call("GET", "/api/v2/audit?subject=hy103&kind=authn_login_fail").get_json()["events"]
+    assert [event["details"]["surfaces"] for event in told_later] == [["jwt"]] * 7  # each from an address of its own
     assert told(present(oauth_api, token)) == UNAUTHORIZED
     # The last character of 64 bytes in base64url has four bits to spare, which nobody reads.
     for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":

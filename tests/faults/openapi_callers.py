@@ -6,6 +6,7 @@ from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
+from api.exchanges import by_command_line
 from models.clients import client_at
 from models.core import Core
 from models.credentials import Caller
@@ -88,9 +89,11 @@ class KeptUser:
             "disabled": False,
         }
         if user is None:
-            self._user = self._core.accounts.create(None, self._name, fields)
+            with by_command_line():
+                self._user = self._core.accounts.create(None, self._name, fields)
         else:
-            self._user = self._core.accounts.update(None, self._name, fields)
+            with by_command_line():
+                self._user = self._core.accounts.update(None, self._name, fields)
 
     def _caller(self) -> Caller:
         assert self._user is not None
@@ -115,5 +118,6 @@ class KeptUser:
             with suppress(NotAuthenticatedError):
                 if resume(self._secrets[name]).user.id == self._caller().user.id:
                     return self._secrets[name].reveal()
-        self._secrets[name] = begin()
+        with by_command_line():  # a first token has a key made, which the audit trail tells
+            self._secrets[name] = begin()
         return self._secrets[name].reveal()

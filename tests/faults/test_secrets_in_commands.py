@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.exchanges import by_command_line
 from api.settings import Settings
 from app import create_core
 from models.clients import client_at
@@ -164,7 +165,7 @@ def test_no_exception_of_the_core_holds_a_secret(
     try:
         calls, told = refusals(core, canaries), []
         for call in calls:
-            with pytest.raises(DoormanError) as raised:
+            with pytest.raises(DoormanError) as raised, by_command_line():
                 call()
             error: BaseException | None = raised.value
             while error is not None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from models.errors import SetupError
+from models.events import Sought
 from models.records import Record
 from models.storage.sqlite import schema as sqlite_schema
 from models.storage.sqlite.store import SqliteStore
+from tests.storage.events import make_event
 from tests.storage.races import THREADS, counted, race
 from tests.storage.stores import NOW, find, make_user, opened
 
@@ -36,8 +38,10 @@ def test_an_old_file_gets_what_it_lacks(old_file: Path) -> None:
     with closing(SqliteStore(old_file)) as store:
         store.prepare()
         store.counters.add(["a"], now=NOW, expires_at=NOW.replace(year=2101))
+        store.insert([make_user("bob")], [event := make_event()])
         store.prepare()
         assert find(store, "ann") is not None
+        assert store.audit.find(Sought([["subject ann"]]), limit=5) == [event]
         assert store.counters.find(["a"], now=NOW)["a"].count == 1
 
 
