@@ -81,6 +81,7 @@ def _core_over(store: Store, settings: Settings, meter: Meter = UNMETERED) -> Co
     policy = PasswordPolicy(
         settings.password_min_length,
         Blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
+        settings.password_words,
     )
     return build_core(
         store,

@@ -46,7 +46,7 @@ main.add_command(import_users)
 main.add_command(export_users)
 
 
-@main.command(short_help="Serve the API.")
+@main.command(short_help="Serve the API.", shows=False)
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
@@ -61,6 +61,9 @@ def serve(create_core: CreateCore) -> None:
         is_away = isinstance(error, UnavailableError)
         logger.critical("%s", f"The store cannot be reached: {error}" if is_away else error)
         raise click.exceptions.Exit(UNAVAILABLE if is_away else REFUSED) from error
+    except OSError as error:  # which none of its own foresaw, so that where it came from is worth more than a line
+        logger.critical("the service ends", exc_info=True)
+        raise click.exceptions.Exit(REFUSED) from error
 
 
 def _serve(settings: Settings, create_core: CreateCore) -> None:

@@ -11,7 +11,9 @@ from models.even_time import EvenTime
 from models.foreign_hashes import find_hash
 from models.secret import Secret
 
-__all__ = ["LEAST_ROUNDS", "MAX_BYTES", "MOST_ROUNDS", "Blocklist", "Hasher", "PasswordPolicy"]
+__all__ = ["LEAST_ROUNDS", "MAX_BYTES", "MOST_ROUNDS", "SHORTEST_WORD", "Blocklist", "Hasher", "PasswordPolicy"]
+
+SHORTEST_WORD = 3  # characters; shorter ones turn up in any password
 
 
 class Hasher:
@@ -109,9 +111,11 @@ class Blocklist:
 class PasswordPolicy:
     """What a password must be when it is set. At login nothing is checked: what no hash matches fails."""
 
-    def __init__(self, min_length: int, blocklist: Blocklist) -> None:
+    def __init__(self, min_length: int, blocklist: Blocklist, words: Collection[str] = ()) -> None:
+        """``words`` are those that whoever guesses here tries first, such as the name of the service."""
         self._min_length = min_length
         self._blocklist = blocklist
+        self._words = sorted({word.casefold() for word in words}, key=len, reverse=True)
 
     def enforce(self, password: Secret, user_name: str) -> Secret:
         """Return the password in the form that is hashed. Raises ``BrokenRuleError``."""
@@ -123,13 +127,37 @@ class PasswordPolicy:
             raise BrokenRuleError(f"It may have at most {MAX_BYTES} bytes in UTF-8 (the limit of bcrypt).")
         if len(text) < self._min_length:
             raise BrokenRuleError(f"It must have at least {self._min_length} characters.")
+        self._refuse_guessable(text, user_name)
+        return Secret(text)
+
+    def enforce_token(self, token: Secret, user_name: str) -> None:
+        """Hold a token that somebody has chosen to what goes for passwords, but for its length: it opens as much."""
+        self._refuse_guessable(token.reveal(), user_name)
+
+    def _refuse_guessable(self, text: str, user_name: str) -> None:
+        """Raise ``BrokenRuleError`` for what is guessed first (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5, 6.2.11)."""
+        name = user_name.casefold()
         if len(set(text)) == 1:
             raise BrokenRuleError("It may not be one character, repeated.")
         if text in self._blocklist:
             raise BrokenRuleError("It is one of the most common passwords.")
-        if text.casefold() == user_name.casefold():
+        if text.casefold() == name:
             raise BrokenRuleError("It may not be the user name.")
-        return Secret(text)
+        if _is_little_more_than(dict.fromkeys([name, name.partition("@")[0]]), self._words, text):
+            raise BrokenRuleError("It may not be the user name, or a word as likely, with only digits and signs added.")
+
+
+def _is_little_more_than(names: Collection[str], words: Collection[str], text: str) -> bool:
+    """Tell whether the text is one of the names, once, or any of the words, and nothing but digits and signs around.
+
+    A name may be a word like any other, of which a phrase may have several.
+    """
+    rest = text.casefold()
+    for name in names:
+        rest = rest.replace(name, "", 1) if len(name) >= SHORTEST_WORD else rest
+    for word in words:
+        rest = rest.replace(word, "")
+    return rest != text.casefold() and not any(character.isalpha() for character in rest)
 
 
 def presented_password(password: Secret) -> Secret:

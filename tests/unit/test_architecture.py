@@ -98,6 +98,12 @@ def test_the_environment_is_read_in_one_place() -> None:
     assert readers == {"api.settings"}
 
 
+def test_nothing_is_sent_by_mail() -> None:
+    """No address of a user's is ever written to, so none lets anybody in (OWASP ASVS 5, 6.3.6)."""
+    senders = {"smtplib", "aiosmtplib", "flask_mail", "flask_mailman", "twilio"}
+    assert not {module for module, imported in IMPORTS.items() if imported & senders}
+
+
 def test_no_file_is_a_drawer() -> None:
     """Files are at most 250 lines, and named for what is in them."""
     for module, path in SOURCES.items():
