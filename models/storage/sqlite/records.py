@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from models.errors import RecordExistsError
-from models.records import Record, Use
+from models.records import CLOCKS_DIFFER, Record, Use
 from models.storage.batches import batches
 from models.storage.keyset import is_storable
 from models.storage.sqlite.database import Database
@@ -33,7 +33,7 @@ DELETE_OF_USER_AND_KIND = f"{_DELETE_FOUND} user_id = ? AND kind = ? LIMIT ?)"
 DELETE_OLDEST = """
 DELETE FROM records WHERE (kind, id) IN (
     SELECT kind, id FROM records INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?
-    AND id <> ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)
+    ORDER BY created_at > ?, created_at DESC, id DESC LIMIT ? OFFSET ?)
 """
 PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
 
@@ -59,8 +59,8 @@ class SqliteRecords:
             with conflict_raises(RecordExistsError):
                 connection.execute(INSERT, _row(record))
             if most is not None:
-                values = (record.user_id, record.kind, time, record.id, STEP, most - 1)
-                connection.execute(DELETE_OLDEST, values)
+                ahead = milliseconds(now + CLOCKS_DIFFER)
+                connection.execute(DELETE_OLDEST, (record.user_id, record.kind, time, ahead, STEP, most))
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
         if not (is_storable(kind) and is_storable(record_id)):
