@@ -24,7 +24,7 @@ from tests.workers import connections, on_linux, opened, resident_bytes
 pytestmark = on_linux
 
 INPUTS = extent(1600, 100_000)
-WARM_UP = extent(800, 5000)
+WARM_UP = extent(800, 20_000)  # until caches that are bounded are as large as they become
 # What the second half may leave over what the first has left: some is the allocator's.
 MORE_BYTES = 6 * 1024 * 1024
 MORE_FILES = 8  # that a thread may have opened for itself
