@@ -12,9 +12,12 @@ help: ## List these commands
 run: .venv/.runtime ## Serve Doorman in the foreground; settings come from the environment
 	@exec .venv/bin/doorman serve
 
+# Tests wait as much as they compute: half as many again as there are cores, and no more than the memory is good for.
+processes = $$(n=$$(getconf _NPROCESSORS_ONLN); n=$$((n + (n + 1) / 2)); [ $$n -le 6 ] && echo $$n || echo 6)
+
 test: .venv/.development tests/clients/node_modules/.made ## Run every test, with the coverage gate
 	@failed=0; \
-	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone" \
+	.venv/bin/python -m pytest -n $(processes) --dist worksteal -m "not alone" \
 		--cov || failed=1; \
 	.venv/bin/python -m pytest -m alone || failed=1; \
 	exit $$failed

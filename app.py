@@ -5,6 +5,7 @@
 
 import gc
 import logging
+from contextlib import AbstractContextManager, closing
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +16,10 @@ from api.application import Doorman
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
+from api.cli_doctor import doctor
 from api.console.surface import Console
+from api.crashes import tell_crashes
+from api.debugging import refuse_debugger
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
 from api.errors import ERRORS
@@ -44,7 +48,7 @@ from models.measured_store import measured
 from models.meter import UNMETERED, Meter
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
 from models.secret_key import KeyRing
-from models.storage import Store
+from models.storage import Examination, Store
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,17 @@ def open_store(settings: Settings) -> Store:
     from models.storage.mongo.store import MongoStore  # noqa: PLC0415 - see the docstring
 
     return MongoStore.connect(settings.database_url.reveal(), settings.database_name)
+
+
+def open_examination(settings: Settings) -> AbstractContextManager[Examination]:
+    """Make the examination of the store that ``DATABASE_URL`` names. Nothing is prepared, and nothing made."""
+    if settings.sqlite_path is not None:
+        from models.storage.sqlite.examination import SqliteExamination  # noqa: PLC0415 - see above
+
+        return closing(SqliteExamination(settings.sqlite_path))
+    from models.storage.mongo.examination import MongoExamination  # noqa: PLC0415 - see above
+
+    return closing(MongoExamination(settings.database_url.reveal(), settings.database_name))
 
 
 def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
@@ -79,6 +94,7 @@ def _core_over(store: Store, settings: Settings, meter: Meter = UNMETERED) -> Co
     policy = PasswordPolicy(
         settings.password_min_length,
         Blocklist(blocklist.read_text("utf-8")) if blocklist else shipped_blocklist(),
+        settings.password_words,
     )
     return build_core(
         store,
@@ -99,6 +115,7 @@ def _keys(settings: Settings) -> KeyRing:
 
 def create_app(settings: Settings | None = None, core: Core | None = None, launch: Launch | None = None) -> Doorman:
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
+    refuse_debugger()
     settings = settings or Settings.from_env()
     configure_logging(settings)
     if core is None:  # under another server than ``doorman serve``, which warns before it starts workers
@@ -187,6 +204,11 @@ app = AsgiApplication(create_app, limits=_limits)
 prepared_app = AsgiApplication(_create_prepared_app, limits=_limits)
 
 
+# The one command that wants a store as it is, and no core over it.
+cli.main.add_command(doctor(open_examination))
+
+
 def main() -> None:
     """Run the command line."""
+    tell_crashes()
     cli.main(obj=create_core)

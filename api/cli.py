@@ -19,7 +19,8 @@ from api.cli_keys import keys
 from api.cli_store import CreateCore
 from api.cli_terminal import show
 from api.cli_users import users
-from api.logs import configure_logging, log_crashes
+from api.crashes import leave_no_core, log_crashes
+from api.logs import configure_logging
 from api.settings import Settings
 from models.errors import SetupError, UnavailableError
 
@@ -45,13 +46,14 @@ main.add_command(import_users)
 main.add_command(export_users)
 
 
-@main.command(short_help="Serve the API.")
+@main.command(short_help="Serve the API.", shows=False)
 @click.pass_obj
 def serve(create_core: CreateCore) -> None:
     """Serve the API until SIGTERM or SIGINT, which let what is in flight finish."""
     settings = Settings.from_env()
     configure_logging(settings)
     log_crashes()
+    leave_no_core()
     try:
         _serve(settings, create_core)
     except (SetupError, UnavailableError) as error:
@@ -59,6 +61,9 @@ def serve(create_core: CreateCore) -> None:
         is_away = isinstance(error, UnavailableError)
         logger.critical("%s", f"The store cannot be reached: {error}" if is_away else error)
         raise click.exceptions.Exit(UNAVAILABLE if is_away else REFUSED) from error
+    except OSError as error:  # which none of its own foresaw, so that where it came from is worth more than a line
+        logger.critical("the service ends", exc_info=True)
+        raise click.exceptions.Exit(REFUSED) from error
 
 
 def _serve(settings: Settings, create_core: CreateCore) -> None:

@@ -3,9 +3,8 @@
 import click
 
 from api.cli_commands import Commands, RefusedError, as_json_option
-from api.cli_secrets import random_password, secret_from_stdin
+from api.cli_secrets import random_password, secret_from_stdin, show_made
 from api.cli_store import CreateCore, opened
-from api.cli_terminal import show
 from models.account_rules import Changes, new_token
 from models.secret import Secret
 
@@ -31,7 +30,7 @@ def create(create_core: CreateCore, user_name: str, *, password_stdin: bool, as_
     with opened(create_core, as_json=as_json, may_be_new=True) as core:
         user = core.accounts.create(None, user_name, fields)
     shown = {"user_name": user.user_name, "password": password.reveal(), "token": token.reveal()}
-    show(shown, as_json=as_json)
+    show_made(shown, ["token"] if password_stdin else ["password", "token"], user_name, as_json=as_json)
 
 
 @admin.command("reset-password")
@@ -46,7 +45,8 @@ def reset_password(create_core: CreateCore, user_name: str, *, password_stdin: b
         if core.accounts.get(user_name).user_group != "admin":
             raise RefusedError("no_admin", f"The user {user_name} is no admin.")
         user = core.accounts.update(None, user_name, {"password": password, "disabled": False})
-    show({"user_name": user.user_name, "password": password.reveal()}, as_json=as_json)
+    shown = {"user_name": user.user_name, "password": password.reveal()}
+    show_made(shown, [] if password_stdin else ["password"], user_name, as_json=as_json)
 
 
 def _password(*, from_stdin: bool) -> Secret:

@@ -3,8 +3,10 @@
 The statuses are 0 (done), 1 (refused), 2 (the command line itself is wrong) and 3 (the store cannot be reached).
 """
 
+import errno
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -13,7 +15,7 @@ from typing import Any
 
 import click
 
-from api.cli_terminal import shown
+from api.cli_terminal import let_go_of_output, open_closed_streams, shown
 from api.refusals import REFUSALS
 from models import errors
 
@@ -40,17 +42,21 @@ class _UnavailableError(RefusedError):
 
 
 class Command(click.Command):
-    """A command whose refusals are the core's."""
+    """A command whose refusals are the core's. One that ``shows`` something begins nothing where it could not."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    def __init__(self, *args: Any, shows: bool = True, **more: Any) -> None:
         super().__init__(*args, **more)
         self.allow_extra_args = True
+        self._shows = shows
 
     def invoke(self, ctx: click.Context) -> Any:
         if ctx.args:  # click would repeat them, and one might be a password
             raise click.UsageError(
                 "There are too many arguments. Passwords and tokens are none: others could read them here.", ctx
             )
+        if self._shows and sys.stdout is None:
+            raise RefusedError("no_output", "Standard output is closed, and nothing could be shown: nothing was done.")
+        open_closed_streams()
         try:
             return super().invoke(ctx)
         except errors.DoormanError as error:
@@ -89,6 +95,16 @@ def _telling(*, as_json: bool) -> Iterator[None]:
             error.show(text)
             click.echo("\n".join(map(shown, text.getvalue().split("\n"))), err=True, nl=False)
         raise click.exceptions.Exit(error.exit_code) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # who read it has seen enough, and click ends in silence
+        let_go_of_output()
+        message = f"{error.filename}: {error.strerror}."
+        if error.filename is None:
+            message = f"The output is not whole, though the work may be done: {error.strerror or error}."
+        raised = RefusedError("failed", message)
+        click.echo(json.dumps(_told(raised)) if as_json else f"Error: {shown(message)}", err=True)
+        raise click.exceptions.Exit(REFUSED) from error
     except click.Abort as error:
         if not as_json:
             raise

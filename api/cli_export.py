@@ -1,6 +1,7 @@
 """``doorman export``: all users into a file."""
 
 import csv
+import io
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TextIO
 
 import click
@@ -42,8 +44,12 @@ def export_users(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that nothing half-written stays
     count = unreadable = 0
     shows = sys.stderr.isatty()
+    to_file = str(file) != "-" and not _is_standard_output(file)
     try:
-        with opened(create_core, as_json=as_json) as core, _replaced(file) as out:
+        with (
+            opened(create_core, as_json=as_json) as core,
+            _replaced(file) if to_file else _standard_output() as out,
+        ):
             write = _WRITERS[name](out, ALL_FIELDS if with_hashes else PLAIN_FIELDS)
             for found in core.exports.users():
                 if isinstance(found, CorruptRecordError):
@@ -59,7 +65,7 @@ def export_users(
     finally:
         if shows and count >= _SHOWN_EVERY:
             click.echo("\r", err=True, nl=False)
-    _say(count, unreadable, with_hashes=with_hashes, as_json=as_json, to_file=str(file) != "-")
+    _say(count, unreadable, with_hashes=with_hashes, as_json=as_json, to_file=to_file)
     sys.exit(1 if unreadable else 0)
 
 
@@ -75,12 +81,14 @@ def _say(count: int, unreadable: int, *, with_hashes: bool, as_json: bool, to_fi
 
 @contextmanager
 def _replaced(file: Path) -> Iterator[TextIO]:
-    """Lend a new file that takes the place of ``file`` if nothing is raised; or standard output."""
-    if str(file) == "-":
-        yield sys.stdout
-        return
-    if file.exists() and not file.is_file():  # a pipe or a device stays what it is
-        with file.open("w", encoding="utf-8", newline="") as out:
+    """Lend a new file that takes the place of ``file``, or of what that leads to, if nothing is raised."""
+    there, status = file, None
+    with suppress(FileNotFoundError):
+        status = there.stat()  # which the system refuses for links that strangers put into shared folders
+    file = there.resolve()  # a link stays one
+    if status is not None and not (S_ISREG(status.st_mode) and file.exists() and file.samefile(there)):
+        # A pipe or a device stays what it is; so does a file without a name, which a descriptor alone leads to.
+        with there.open("w", encoding="utf-8", newline="") as out:
             yield out
         return
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
@@ -95,6 +103,25 @@ def _replaced(file: Path) -> Iterator[TextIO]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Lend standard output as the files are written, whatever the locale."""
+    out = io.TextIOWrapper(sys.stdout.buffer, "utf-8", newline="")
+    try:
+        yield out
+        out.flush()
+    finally:
+        with suppress(OSError):
+            out.detach()  # or it would close standard output
+
+
+def _is_standard_output(file: Path) -> bool:
+    """Tell whether it leads where standard output does, as /dev/stdout: to replace it would lose what is there."""
+    with suppress(OSError):
+        return os.path.samestat(file.stat(), os.fstat(sys.stdout.fileno()))
+    return False
 
 
 def _json_lines(out: TextIO, _: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:

@@ -1,13 +1,16 @@
 """Where commands get passwords and tokens from: never from their arguments, which any user of the machine can read."""
 
 import secrets
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
+from api.cli_commands import RefusedError
+from api.cli_terminal import let_go_of_output, show
 from models.account_rules import new_token
 from models.errors import InvalidParametersError
 from models.secret import Secret
@@ -69,6 +72,31 @@ class SecretSources:
         """Return those that were made up here, to be shown; the others are known to whoever gave them."""
         made = {"password": password if self.random_password else None, "token": token if self.random_token else None}
         return {name: secret.reveal() for name, secret in made.items() if secret is not None}
+
+
+def show_made(
+    values: Mapping[str, Any], made: Collection[str], user_name: str, *, as_json: bool, oauth: bool = False
+) -> None:
+    """Show ``values`` with the secrets ``made`` up for a user, which nobody can be shown again.
+
+    Raises ``RefusedError``, with what makes others, where they could not be shown.
+    """
+    try:
+        show(values, as_json=as_json)
+    except OSError as error:
+        let_go_of_output()
+        if not made:
+            raise
+        name = f"{shlex.quote(user_name)}{' --oauth' if oauth else ''}"
+        remedies = {
+            "password": f"doorman users set {name} --random-password",
+            "token": f"doorman users refresh-token {name}",
+        }
+        message = f"It is done, but the new {' and the new '.join(made)} could not be shown: {error.strerror}."
+        commands = [remedies[secret] for secret in made]
+        raise RefusedError(
+            "not_shown", f"{message} To make another: {'; '.join(commands)}", not_shown=list(made), commands=commands
+        ) from error
 
 
 def random_password() -> Secret:

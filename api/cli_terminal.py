@@ -1,10 +1,13 @@
 """What commands show, and what they ask for. What is stored comes from strangers, and must not write to a terminal."""
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +27,22 @@ def shown(text: str) -> str:
     )
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return printable.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def open_closed_streams() -> None:
+    """Have standard input and standard error lead nowhere if they were closed: or a file would take their place."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - see above
+
+
+def let_go_of_output() -> None:
+    """Have standard output, which could not be written, lead nowhere: Python would try again, and fail, as it ends."""
+    with suppress(OSError, AttributeError):  # a test's has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def show(values: Mapping[str, Any], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from api.cli_commands import Commands, as_json_option
-from api.cli_secrets import SecretSources, secret_options
+from api.cli_secrets import SecretSources, secret_options, show_made
 from api.cli_sessions import list_sessions, revoke
 from api.cli_store import CreateCore, kind_of, oauth_option, opened
 from api.cli_terminal import confirm, show, show_all
@@ -74,7 +74,8 @@ def create_user(create_core: CreateCore, /, user_name: str, *, oauth: bool, as_j
     _add(fields, password, token)
     with opened(create_core, as_json=as_json, may_be_new=True) as core:
         user = core.accounts.create(None, user_name, fields, kind_of(oauth=oauth))
-    show(dump(user) | sources.made(password, token), as_json=as_json)
+    made = sources.made(password, token)
+    show_made(dump(user) | made, made, user.user_name, as_json=as_json, oauth=oauth)
 
 
 @users.command("set")
@@ -98,7 +99,8 @@ def set_user(create_core: CreateCore, /, user_name: str, *, oauth: bool, as_json
         raise click.UsageError("Say what to change.")
     with opened(create_core, as_json=as_json) as core:
         user = core.accounts.update(None, user_name, fields, kind_of(oauth=oauth))
-    show(dump(user) | sources.made(password, token), as_json=as_json)
+    made = sources.made(password, token)
+    show_made(dump(user) | made, made, user.user_name, as_json=as_json, oauth=oauth)
 
 
 @users.command("delete")
@@ -125,7 +127,7 @@ def refresh_token(create_core: CreateCore, user_name: str, *, oauth: bool, as_js
     """Give a user a new random API token, and show it this once. The former one ends."""
     with opened(create_core, as_json=as_json) as core:
         token = core.accounts.refresh(None, user_name, kind_of(oauth=oauth))
-    show({"token": token.reveal()}, as_json=as_json)
+    show_made({"token": token.reveal()}, ["token"], user_name, as_json=as_json, oauth=oauth)
 
 
 users.add_command(list_sessions)

@@ -45,6 +45,21 @@ def secret_key(settings: Settings) -> Secret:
         raise SetupError(f"The secret key in {path} can be neither read nor made: {reason}.") from error
 
 
+def present_secret_key(settings: Settings) -> Secret | None:
+    """Return the secret key if there is one, and make none. Raises ``SetupError`` if it cannot be read."""
+    if settings.secret_key is not None:
+        return settings.secret_key
+    path = secret_key_path(settings)
+    return secret_key(settings) if path is not None and path.exists() else None
+
+
+def secret_key_path(settings: Settings) -> Path | None:
+    """Return the file beside the SQLite database that holds the key, or ``None`` where the settings hold it."""
+    if settings.secret_key is not None or settings.sqlite_path is None:
+        return None
+    return settings.sqlite_path.with_name(f"{settings.sqlite_path.name}.secret-key")
+
+
 def _require_database(path: Path) -> None:
     """Raise ``SetupError`` for what never was a database, and has lost no key."""
     if path.is_dir():

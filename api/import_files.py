@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from api.csv_cells import plain_cell
 from models.errors import BrokenRuleError
@@ -46,25 +46,53 @@ def json_lines(stream: BufferedReader, read: Read | None = None) -> Iterator[Ent
 def comma_separated(stream: BufferedReader) -> Iterator[Entry]:
     """Yield an entry for each row after the first, which names the fields; an empty cell is none.
 
+    Where ``password_hash`` is a column, as in exports with hashes, an empty cell of it says that a new user is to have
+    no password. From a user who is there it takes none: for that, a cell that somebody forgot to fill is too little.
     Raises ``BrokenRuleError`` for a file without such a row, or that cannot be read on.
     """
-    csv.field_size_limit(LONGEST_LINE)
     with _text_of(stream) as text:
-        yield from _rows(csv.reader(text, strict=True))
+        yield from _rows(_RowLines(text))
 
 
-def _rows(rows: Any) -> Iterator[Entry]:
+class _RowLines:
+    """The lines of a text for ``csv.reader``, which by itself would take a row of any length into memory."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._left = LONGEST_LINE
+        self.place = 0
+
+    def begin_row(self) -> None:
+        self._left = LONGEST_LINE
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        if not (line := self._text.readline(self._left + 1)):
+            raise StopIteration
+        self.place += 1
+        self._left -= len(line)
+        if self._left < 0:
+            raise csv.Error(f"a row may have {LONGEST_LINE} characters")
+        return line
+
+
+def _rows(lines: _RowLines) -> Iterator[Entry]:
+    rows = csv.reader(lines, strict=True)
     try:
         head: list[str] = next(rows, [])
         if "user_name" not in head or len(set(head)) < len(head):
             raise BrokenRuleError("The first line must name the fields, each once, and user_name among them.")
+        lines.begin_row()
         for row in rows:
             if len(row) > len(head):
-                yield _broken(rows.line_num, f"It has {len(row)} cells, and the first line names {len(head)}.")
+                yield _broken(lines.place, f"It has {len(row)} cells, and the first line names {len(head)}.")
             elif row:
-                yield _row(rows.line_num, {name: cell for name, cell in zip(head, row, strict=False) if cell})
+                yield _row(lines.place, dict(zip(head, row, strict=False)))
+            lines.begin_row()
     except csv.Error as error:
-        raise BrokenRuleError(f"Line {rows.line_num} cannot be read as CSV: {error}.") from error
+        raise BrokenRuleError(f"Line {lines.place} cannot be read as CSV: {error}.") from error
 
 
 def htpasswd(stream: BufferedReader) -> Iterator[Entry]:
@@ -137,9 +165,10 @@ def _entry(place: int, item: object, read: Read | None) -> Iterator[Entry]:
 
 def _row(place: int, cells: Mapping[str, str]) -> Entry:
     fields: dict[str, object] = {}
-    broken: dict[str, list[str]] = {}
     for name, cell in cells.items():
         value = plain_cell(cell)
+        if not cell:
+            continue
         if name == "disabled":
             fields[name] = _FLAGS.get(value.lower(), value)
         elif name in _LISTS:
@@ -148,7 +177,7 @@ def _row(place: int, cells: Mapping[str, str]) -> Entry:
             fields[name] = int(value) if _WHOLE.fullmatch(value) else value
         else:
             fields[name] = value
-    return Entry(place, fields, broken)
+    return Entry(place, fields, passwordless=cells.get("password_hash") == "")
 
 
 def _lines(stream: BufferedReader) -> Iterator[tuple[int, bytes | None]]:

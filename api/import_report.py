@@ -13,6 +13,7 @@ from models.import_runs import Done
 _SHOWN_LINES, _SHOWN_IN_JSON = 100, 1000
 _SAVED_EVERY = 3.0  # seconds
 _SHOWN_NAME = 60
+_LOST_TOKENS, _WEAK_HASHES = "lost_tokens", "weak_hashes"  # counted, and kept for who goes on, beside the outcomes
 
 
 class Report:
@@ -26,25 +27,25 @@ class Report:
         self._dry_run = dry_run
         self._told: list[dict[str, Any]] = []
         self._untold = 0
-        self._lost_tokens = self._weak_hashes = 0
         self._stopped: str | None = None
         self._saved = time.monotonic()
 
     def resume(self, position: int, counts: Counter[str]) -> None:
+        """Go on where an import was interrupted, with what became of the users before, failures included."""
         self.position, self.counts = position, counts
+        self._note_failures()
         if position:
             click.echo(f"Going on after {position:,} users, where this import was interrupted.", err=True)
 
     def add(self, done: Done) -> None:
         self.position = done.position
-        self._lost_tokens += done.lost_tokens
-        self._weak_hashes += done.weak_hashes
+        self.counts[_LOST_TOKENS] += done.lost_tokens
+        self.counts[_WEAK_HASHES] += done.weak_hashes
         for result in done.results:
             self.counts[result.outcome.value] += 1
             if result.rules:
                 self._tell(result)
-        if self.counts[Outcome.FAILED.value]:
-            self.status = 1
+        self._note_failures()
 
     def stop(self, reason: str) -> None:
         """Note that the rest of the file cannot be read."""
@@ -59,8 +60,9 @@ class Report:
 
     def show(self) -> None:
         counts = {outcome.value: self.counts[outcome.value] for outcome in Outcome}
+        lost_tokens, weak_hashes = self.counts[_LOST_TOKENS], self.counts[_WEAK_HASHES]
         if self._as_json:
-            more = {"dry_run": self._dry_run, "weak_hashes": self._weak_hashes, "lost_tokens": self._lost_tokens}
+            more = {"dry_run": self._dry_run, _WEAK_HASHES: weak_hashes, _LOST_TOKENS: lost_tokens}
             told = {"results": self._told, "results_left_out": self._untold, "stopped": self._stopped}
             click.echo(json.dumps({**counts, **more, **told}))
             return
@@ -68,15 +70,15 @@ class Report:
             click.echo(f"… and {self._untold:,} more; --json shows up to {_SHOWN_IN_JSON:,}.", err=True)
         if self._stopped:
             click.echo(f"Error: {self._stopped} Nothing after that was read.", err=True)
-        if self._weak_hashes:
+        if weak_hashes:
             click.echo(
-                f"Warning: {self._weak_hashes:,} passwords are hashed so weakly (SHA-1, MD5) that whoever gets hold of"
-                " the database can guess them, until their users log in for the first time.",
+                f"Warning: {weak_hashes:,} passwords are hashed so weakly (SHA-1, MD5, few rounds, no salt) that"
+                " whoever gets hold of the database can guess them, until their users log in for the first time.",
                 err=True,
             )
-        if self._lost_tokens:
+        if lost_tokens:
             click.echo(
-                f"Warning: {self._lost_tokens:,} API tokens were made under another SECRET_KEY, and open nothing here.",
+                f"Warning: {lost_tokens:,} API tokens were made under another SECRET_KEY, and open nothing here.",
                 err=True,
             )
         click.echo(", ".join(f"{name} {count:,}" for name, count in counts.items()))
@@ -84,6 +86,10 @@ class Report:
             click.echo(
                 "Nothing was changed. Addresses and tokens that others have are found by the import alone.", err=True
             )
+
+    def _note_failures(self) -> None:
+        if self.counts[Outcome.FAILED.value]:
+            self.status = 1
 
     def _tell(self, result: Result) -> None:
         if len(self._told) >= (_SHOWN_IN_JSON if self._as_json else _SHOWN_LINES):

@@ -11,6 +11,7 @@ from models.errors import BrokenRuleError
 Object = dict[str, Any]
 
 _AUTH0_TEXTS = {"argon2", "bcrypt", "pbkdf2", "ldap"}
+_AUTH0_ENCODINGS = ("ascii", "utf8")
 
 
 def django(item: Object) -> Object | None:
@@ -94,6 +95,8 @@ def _firebase(settings: str, end: str, item: Object) -> Object:
 
 
 def _auth0_hash(custom: Object) -> str:
+    if _member(custom, "password").get("encoding", "utf8") not in _AUTH0_ENCODINGS:
+        raise BrokenRuleError("Its custom_password_hash is of a password in another encoding than UTF-8.")
     algorithm, hashed, salt = custom.get("algorithm"), _member(custom, "hash"), _member(custom, "salt")
     if isinstance(algorithm, str) and algorithm in _AUTH0_TEXTS:
         return str(hashed.get("value"))

@@ -23,6 +23,8 @@ _ASKED_AGAIN_SECONDS = 10.0  # at the earliest, when a token names a key that is
 _SILENT_SECONDS = 2.0  # after a failure, so that those who wait do not fail one after the other
 _PATIENCE = 6.0
 _MOST_WAITING = 64  # for one document, a process: far fewer than may give way, whom anybody's odd tokens would use up
+# What has to be asked for to be told the claim that names users (OpenID Connect Core 1.0, 5.4).
+_SCOPES = {"email": "openid email", "phone_number": "openid phone"}
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
 
 
@@ -47,7 +49,7 @@ class Issuer:
 
     def authorization_url(self, endpoint: str, login: OAuthState) -> str:
         """Return where to send the browser of this login."""
-        scope = "openid email" if self.party.claim in {"email", "email_verified"} else "openid profile"
+        scope = _SCOPES.get(self.party.claim, "openid profile")
         return authorization_url(endpoint, self.party, self.redirect_url, scope, login)
 
     def is_named_by(self, named: str | None) -> bool:

@@ -20,8 +20,9 @@ from api.setting_values import (
     secret_key,
     service_url,
     surfaces,
+    words,
 )
-from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS
+from models.passwords import LEAST_ROUNDS, MAX_BYTES, MOST_ROUNDS, SHORTEST_WORD
 from models.secret import Secret
 from models.secret_key import MIN_SECRET_KEY_BYTES
 
@@ -70,6 +71,7 @@ OPTIONS: Mapping[str, Option] = {
     "PASSWORD_BLOCKLIST": Option(
         "", "a readable file, one password a line, in place of the list that ships", readable_file
     ),
+    "PASSWORD_WORDS": Option("doorman", f"words of {SHORTEST_WORD} characters or more, separated by commas", words),
     "SURFACES": Option("all", "all, or some of " + ", ".join(SURFACES) + ", separated by commas", surfaces),
     "REGISTRATION": Option("open", "open, or closed: then only admins make accounts", one_of("open", "closed")),
     "REGISTRATIONS_PER_HOUR": Option("20", "1 to 100000 for each address", integer(1, 100_000)),

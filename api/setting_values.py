@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from models.passwords import SHORTEST_WORD
 from models.secret import Secret
 from models.secret_key import MIN_SECRET_KEY_BYTES
 
@@ -89,6 +90,13 @@ def origins(text: str) -> frozenset[str]:
         if parts.port == _PORTS[parts.scheme]:
             raise ValueError
     return origins
+
+
+def words(text: str) -> frozenset[str]:
+    words = frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
+    if any(len(word) < SHORTEST_WORD or not any(character.isalpha() for character in word) for word in words):
+        raise ValueError
+    return words
 
 
 def service_url(text: str) -> str:

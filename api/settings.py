@@ -43,6 +43,7 @@ class Settings:
     bcrypt_rounds: int
     password_min_length: int
     password_blocklist: Path | None
+    password_words: frozenset[str]
     surfaces: frozenset[str]
     registration: str
     registrations_per_hour: int

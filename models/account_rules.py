@@ -87,6 +87,7 @@ class AccountRules:
         with _noting(broken, "token"):
             if token is not None:
                 check_token(token)
+                self._policy.enforce_token(token, name.shown)
         if "name" in changes:
             with _noting(broken, "name"):
                 columns["name"] = None if changes["name"] is None else names.display_name(changes["name"])

@@ -118,7 +118,7 @@ def build_core(
         Listing(store),
         Registrations(store, accounts, limiter, keys, clock=clock, policy=registration),
         sessions,
-        Tokens(sessions, signing_keys, clock=clock, issuer=issuer),
+        Tokens(sessions, signing_keys, clock=clock, issuer=issuer, lifetime=lifetimes.token),
         signing_keys,
         id_tokens,
         OAuthStates(store.records, keys, clock),

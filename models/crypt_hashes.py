@@ -6,7 +6,7 @@ Source: Drepper, "Unix crypt using SHA-256 and SHA-512".
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from models.hash_bounds import require
 
@@ -38,6 +38,10 @@ class ShaCrypt:
             f"Its rounds must be {_LEAST_ROUNDS} to {_MOST_ROUNDS}.",
         )
 
+    @property
+    def is_weak(self) -> bool:
+        return not self.salt  # of which one guess is compared with all users at once
+
     def __call__(self, password: bytes) -> bytes:
         kind = _sha_crypt(is_512=self.is_512)
         return _last_part(kind.using(salt=self.salt, rounds=self.rounds).hash(password))
@@ -49,6 +53,7 @@ class Md5Crypt:
 
     is_apache: bool
     salt: str
+    is_weak: ClassVar = True
 
     def __post_init__(self) -> None:
         require(

@@ -10,6 +10,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -24,6 +25,10 @@ _MOST_MEMORY = 256 << 20  # bytes
 _MOST_ARGON2_PASSES = 2 << 20  # KiB times passes
 _MOST_SCRYPT_WORK = 1 << 30  # bytes that are filled, over all lanes
 _MOST_PBKDF2_ITERATIONS = 5_000_000
+# What costs less than this is guessed by the ten million a second and more, as MD5-crypt and SHA-1 are; and without a
+# salt, one guess is compared with all users at once.
+_LEAST_MEMORY = 128  # KiB that are filled, over all passes or lanes
+_LEAST_PBKDF2_ITERATIONS = 1000
 _ARGON2_HAS_NO_MEMORY = -22  # ARGON2_MEMORY_ALLOCATION_ERROR of its argon2.h
 _SHORTEST_ARGON2_SALT, _MOST_LANES = 8, 64
 _SHORTEST_KEY, _LONGEST_KEY = 16, 128  # bytes
@@ -59,6 +64,10 @@ class Argon2:
             self.passes >= 1 and self.memory * self.passes <= _MOST_ARGON2_PASSES,
             f"Its memory times its passes may be at most {_MOST_ARGON2_PASSES} KiB.",
         )
+
+    @property
+    def is_weak(self) -> bool:
+        return self.memory * self.passes < _LEAST_MEMORY
 
     def __call__(self, password: bytes) -> bytes:
         # Neither ``verify_secret`` nor cryptography's Argon2id can be kept from starting a thread for each lane.
@@ -112,6 +121,10 @@ class Pbkdf2:
     def work(self) -> int:
         return self.iterations * -(-self.length // PBKDF2_DIGESTS[self.digest])
 
+    @property
+    def is_weak(self) -> bool:
+        return self.iterations < _LEAST_PBKDF2_ITERATIONS or not self.salt
+
     def __call__(self, password: bytes) -> bytes:
         return hashlib.pbkdf2_hmac(self.digest, password, self.salt, self.iterations, self.length)
 
@@ -138,6 +151,10 @@ class Scrypt:
             4 * 128 * self.r * self.p <= _MOST_MEMORY, f"512 times its r times its p may be at most {_MOST_MEMORY}."
         )
 
+    @property
+    def is_weak(self) -> bool:
+        return 128 * self.n * self.r * self.p < _LEAST_MEMORY << 10 or not self.salt
+
     def __call__(self, password: bytes) -> bytes:
         _return_memory_at_once()
         room = 128 * self.r * (self.n + self.p + 2) + (1 << 20)
@@ -154,6 +171,10 @@ class FirebaseScrypt:
     def __post_init__(self) -> None:
         require(_SHORTEST_KEY <= len(self.signer_key) <= _LONGEST_KEY, "Its signer key has a wrong length.")
 
+    @property
+    def is_weak(self) -> bool:
+        return self.scrypt.is_weak
+
     def __call__(self, password: bytes) -> bytes:
         encryptor = Cipher(AES(self.scrypt(password)[:32]), CTR(bytes(16))).encryptor()
         return encryptor.update(self.signer_key) + encryptor.finalize()
@@ -164,6 +185,7 @@ class Sha1:
     """``{SHA}`` and ``{SSHA}`` of LDAP: one SHA-1."""
 
     salt: bytes
+    is_weak: ClassVar = True
 
     def __post_init__(self) -> None:
         check_sizes(self.salt, _SHA1_BYTES)
@@ -178,6 +200,7 @@ class BcryptOfSha256:
 
     settings: str  # $2b$12$ and 22 characters of salt
     rounds: int
+    is_weak: ClassVar = False
 
     def __post_init__(self) -> None:
         require(LEAST_ROUNDS <= self.rounds <= MOST_ROUNDS, f"Its cost must be {LEAST_ROUNDS} to {MOST_ROUNDS}.")

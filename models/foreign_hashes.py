@@ -31,7 +31,6 @@ _LONGEST_PASSWORD = 1024  # bytes, all of which are hashed once
 _LONGEST_IN_ROUNDS = 128  # bytes, where each round takes the password anew: who presents more cannot slow it down
 _LARGEST_LOGARITHM = 31  # what is larger is no logarithm of N, but N itself, as Kratos writes it
 _SHA1_BYTES = 20
-_WEAK = (Md5Crypt, Sha1)  # that are guessed by the billion
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,8 @@ class ForeignHash:
 
     @property
     def is_weak(self) -> bool:
-        return isinstance(self.derive, _WEAK)
+        """Whether whoever gets hold of it can guess its password, unless that is a very good one."""
+        return self.derive.is_weak
 
     @property
     def longest(self) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,8 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 _LATEST = 1e15  # seconds, far past all dates
 _KEPT_AT_MOST = timedelta(days=1)  # by then it has long been too old, whatever it says of its own end
 # An address that nobody has confirmed is one that anybody may have typed (OpenID Connect Core 1.0, 5.1).
+# What Keycloak and Amazon Cognito tell ID tokens by from access tokens, whose header and audience may be the same.
+_TOLD_BY: Mapping[str, Sequence[object]] = {"typ": ("ID", "JWT"), "token_use": ("id",)}
 _CONFIRMED_BY = {"email": "email_verified", "phone_number": "phone_number_verified"}
 
 
@@ -66,6 +68,7 @@ class IdTokens:
             and _is_of_now(claims, now.timestamp())
             and (nonce is None or claims.get("nonce") == nonce.reveal())
             and (party.claim not in _CONFIRMED_BY or claims.get(_CONFIRMED_BY[party.claim]) is True)
+            and all(claims.get(claim, kinds[0]) in kinds for claim, kinds in _TOLD_BY.items())
             and "events" not in claims  # those of a logout token (OpenID Connect Back-Channel Logout 1.0, 2.4)
         ):
             raise NotAuthenticatedError

@@ -16,7 +16,8 @@ from models.user import USER_GROUPS, OAuth
 _ID = re.compile("[0-9a-f]{24}")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MOST_DIGESTS = 8
-_MOST = 1 << 53  # of what is counted: JSON's readers agree on integers up to there
+# Of what is counted. JSON's readers agree on integers up to 2^53: half of them is left to be counted on.
+_MOST = 1 << 52
 _OAUTHS: tuple[OAuth, ...] = get_args(OAuth)
 
 
@@ -56,8 +57,8 @@ def _flag(value: object) -> bool:
 
 
 def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
-        raise BrokenRuleError("It must be a whole number, 0 or more.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise BrokenRuleError(f"It must be a whole number, 0 to {_MOST}.")
     return value
 
 

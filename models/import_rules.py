@@ -1,6 +1,6 @@
 """Users that come from elsewhere, held to every rule and made ready for the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from models.user import OAuth, User, new_user_id
 Fields = Mapping[str, object]
 
 
+SECRETS = frozenset({"password", "token"})  # that are to be hashed
 _HARMLESS = frozenset({"name"})
 
 
@@ -28,6 +29,8 @@ class Entry:
     place: int
     fields: Fields
     broken: Mapping[str, list[str]] = field(default_factory=dict)  # what was wrong before any field could be looked at
+    # A password is not given on purpose: who is new is made without one, and who is there keeps what there is.
+    passwordless: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +55,15 @@ class Candidate:
         """How many secrets are to be hashed."""
         return (self.password is not None) + (self.token is not None)
 
+    def changes(self, wanted: Collection[str], hashed: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the columns that change with the fields ``wanted``; ``hashed`` gives those of a secret."""
+        changes = {name: self.columns[name] for name in wanted if name in self.columns}
+        if "email" in changes:
+            changes["email_key"] = self.columns["email_key"]
+        for secret in SECRETS.intersection(wanted):
+            changes |= hashed(secret)
+        return changes
+
 
 class ImportRules:
     """``passwordless`` takes users for whom no password is given: they cannot log in until an admin gives them one."""
@@ -72,7 +84,7 @@ class ImportRules:
             except BrokenRuleError as error:
                 broken[name] = [str(error)]
         if not broken:
-            self._check_together(values, broken)
+            self._check_together(values, broken, passwordless=self._passwordless or entry.passwordless)
         if broken:
             raise InvalidParametersError(broken)
         return self._candidate(entry.place, values)
@@ -100,7 +112,7 @@ class ImportRules:
             values["token_hash"] = bcrypt_hashes.of_nothing(self._rounds)
         return User(**values)
 
-    def _check_together(self, values: dict[str, Any], broken: dict[str, list[str]]) -> None:
+    def _check_together(self, values: dict[str, Any], broken: dict[str, list[str]], *, passwordless: bool) -> None:
         oauth = values.get("oauth", 0)
         if "user_name" not in values:
             broken["user_name"] = ["It is required."]
@@ -114,7 +126,7 @@ class ImportRules:
         has_password = values.get("password") is not None or values.get("password_hash") is not None
         if oauth and has_password:
             broken["password"] = ["An OAuth user has no password."]
-        if not oauth and not has_password and "password_hash" not in values and not self._passwordless:
+        if not oauth and not has_password and "password_hash" not in values and not passwordless:
             broken["password"] = ["It is required, or password_hash."]
         if values.get("password") is not None:
             try:

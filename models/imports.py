@@ -1,23 +1,25 @@
 """Bringing many users in: batches that the store takes whole, and what became of each user."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from models.compare_and_set import compare_and_set
 from models.errors import (
     CorruptRecordError,
     EmailInUseError,
+    InvalidParametersError,
     LastAdminError,
     TokenInUseError,
     UserExistsError,
 )
-from models.foreign_hashes import ForeignHash
+from models.import_costs import ImportCosts
 from models.import_results import OnConflict, Outcome, Result
-from models.import_rules import Candidate, ImportRules, refused_changes
+from models.import_rules import SECRETS, Candidate, ImportRules, refused_changes
 from models.passwords import Hasher, PasswordPolicy
 from models.patience import patiently
 from models.secret import Secret
@@ -62,8 +64,7 @@ class Imports:
         self._dry_run = dry_run
         self._clock = clock
         self._looks_first = dry_run
-        self._known_cost = 0
-        self._known_works: dict[str, int] = {}
+        self._costs = ImportCosts(store)
         self._tried: set[tuple[str, object]] = set()  # in a dry run: what the store would refuse the second time
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hashing")
 
@@ -78,7 +79,8 @@ class Imports:
 
         Raises ``UnavailableError`` when the store stays away.
         """
-        self._note_costs(batch)
+        if not self._dry_run:
+            self._costs.note(candidate.hashed for candidate in batch)
         # Most batches are of new users, or of users who are there: what the last one was is a good guess.
         if users and not self._looks_first:
             try:
@@ -132,20 +134,16 @@ class Imports:
         rules = {name: ["It differs from the user's who is there."] for name in differing}
         if self._on_conflict is OnConflict.SKIP:
             return Result(candidate.place, Outcome.KEPT, candidate.name.shown, rules)
-        if self._on_conflict is OnConflict.FAIL:
-            return _failed(candidate, rules)
-        if refused := refused_changes(candidate, found, differing):
-            return _failed(candidate, refused)
+        refused = refused_changes(candidate, found, differing)
+        if self._on_conflict is OnConflict.FAIL or refused:
+            return _failed(candidate, refused if self._on_conflict is OnConflict.UPDATE else rules)
+        if self._dry_run:
+            return Result(candidate.place, Outcome.UPDATED, candidate.name.shown)
         return self._update(candidate, found, differing)
 
     def _update(self, candidate: Candidate, found: User, differing: Sequence[str]) -> Result:
-        changes = {name: candidate.columns[name] for name in differing if name in candidate.columns}
-        if "email" in changes:
-            changes["email_key"] = candidate.columns["email_key"]
-        done = Result(candidate.place, Outcome.UPDATED, candidate.name.shown)
-        if self._dry_run:
-            return done
-        changes |= self._hashed(candidate, differing)
+        hashed = cache(lambda secret: self._hashed(candidate, [secret]))
+        candidate.changes(differing, hashed)  # before the user is read again, for hashing takes its time
 
         def read() -> User:
             now = self._store.find_users_by_id([found.id]).get(found.id)
@@ -153,19 +151,31 @@ class Imports:
                 raise UserExistsError  # whoever has the name by now is another
             return now
 
+        outcome = Outcome.UPDATED
+
         def write(before: User) -> User:
-            after = before.changed(self._clock(), **changes)
+            nonlocal outcome
+            # Since the batch was looked up, the user may have become one who must not be changed.
+            wanted = differing if before == found else self._differing(candidate, before)
+            if refused := refused_changes(candidate, before, wanted):
+                raise InvalidParametersError(refused)
+            if not wanted:
+                outcome = Outcome.UNCHANGED
+                return before
+            after = before.changed(self._clock(), **candidate.changes(wanted, hashed))
             self._store.replace(before, after)
             return after
 
         try:
             patiently(lambda: compare_and_set(read, write))
+        except InvalidParametersError as error:
+            return _failed(candidate, error.fields)
         except LastAdminError:
             return _failed(candidate, {"user_group": ["The last enabled admin with a password stays one."]})
         except (UserExistsError, EmailInUseError, TokenInUseError) as error:
             name, rule = _TAKEN[type(error)]
             return _failed(candidate, {name: [rule]})
-        return done
+        return Result(candidate.place, outcome, candidate.name.shown)
 
     def _tried_once(self, candidate: Candidate) -> Result:
         """Say what would become of a user who is not there, going by the file alone."""
@@ -191,7 +201,7 @@ class Imports:
             return True
         return self._on_conflict is not OnConflict.SKIP and not self._hasher.verify(password, hashed)
 
-    def _hashed(self, candidate: Candidate, wanted: Sequence[str] = ("password", "token")) -> dict[str, Any]:
+    def _hashed(self, candidate: Candidate, wanted: Collection[str] = SECRETS) -> dict[str, Any]:
         made: dict[str, Any] = {}
         if candidate.password is not None and "password" in wanted:
             made["password_hash"] = self._hasher.hash(candidate.password)
@@ -199,25 +209,6 @@ class Imports:
             made["token_hash"] = self._hasher.hash(candidate.token)
             made["token_digests"] = self._keys.token_digests(candidate.token)
         return made
-
-    def _note_costs(self, batch: Iterable[Candidate]) -> None:
-        """Let refusals of logins take as long as the dearest of these hashes, before any of them is there."""
-        if self._dry_run:
-            return
-        recipes = {}
-        cost = 0
-        for candidate in batch:
-            if isinstance(candidate.hashed, int):
-                cost = max(cost, candidate.hashed)
-            elif isinstance(candidate.hashed, ForeignHash):
-                found = candidate.hashed
-                if found.work > self._known_works.get(found.family, 0):
-                    self._known_works[found.family] = found.work
-                    recipes[found.family] = found.recipe
-        if cost > self._known_cost:
-            self._known_cost = patiently(lambda: self._store.raise_highest_cost(cost))
-        if recipes:
-            patiently(lambda: self._store.note_foreign_hashes(list(recipes.values())))
 
 
 def _made(candidate: Candidate) -> Result:

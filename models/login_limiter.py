@@ -62,7 +62,10 @@ class LoginLimiter:
 
     def refuse_persistent(self, client: Client, user_name: str) -> None:
         """Refuse even what is remembered, where so many were refused that this would tell which one is right."""
-        self._refuse([self._persistent.end((client.address, user_name))], self._clock())
+        now = self._clock()
+        end = self._persistent.end((client.address, user_name))
+        # As above: a pause that ends later is one of a clock that was ahead.
+        self._refuse([end if end is not None and end <= now + timedelta(seconds=_LONGEST_PAUSE) else None], now)
 
     def admit(self, client: Client, user_name: str | None = None, *, is_vouched: bool = False) -> int:
         """Let a credential be looked at, and return how often its address (vouched for: its name there) has failed.

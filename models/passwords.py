@@ -11,7 +11,9 @@ from models.even_time import EvenTime
 from models.foreign_hashes import find_hash
 from models.secret import Secret
 
-__all__ = ["LEAST_ROUNDS", "MAX_BYTES", "MOST_ROUNDS", "Blocklist", "Hasher", "PasswordPolicy"]
+__all__ = ["LEAST_ROUNDS", "MAX_BYTES", "MOST_ROUNDS", "SHORTEST_WORD", "Blocklist", "Hasher", "PasswordPolicy"]
+
+SHORTEST_WORD = 3  # characters; shorter ones turn up in any password
 
 
 class Hasher:
@@ -56,7 +58,9 @@ class Hasher:
         ``None`` (there is no hash), and a hash that may open nothing, take as long as any other, and are false.
         """
         began = self._even.now()
-        foreign = None if hashed is None else find_hash(hashed)
+        if hashed is None:  # which is checked like any other, since each step on the way takes its time
+            hashed, may_open = bcrypt_hashes.unmatched(self._highest), False
+        foreign = find_hash(hashed)
         if foreign is not None and self._even.expect([foreign.recipe], self._highest):
             began = self._even.now()
         as_kept = presented_password(presented).reveal().encode("utf-8", "surrogatepass")
@@ -65,7 +69,7 @@ class Hasher:
             # Other systems hash what they are given.
             if foreign.matches(presented.reveal().encode("utf-8", "surrogatepass")) and may_open:
                 return True
-        elif hashed is not None and len(as_kept) <= MAX_BYTES and (cost := bcrypt_hashes.cost_of(hashed)):
+        elif len(as_kept) <= MAX_BYTES and (cost := bcrypt_hashes.cost_of(hashed)):
             with contextlib.suppress(ValueError):  # a hash that another program wrote, and that is none
                 if bcrypt_hashes.matches(as_kept, hashed) and may_open:
                     return True
@@ -78,10 +82,16 @@ class Hasher:
         return False
 
     def _pad(self, presented: bytes, spent: int) -> None:
-        """Spend what is missing to the highest cost: 2^spent and 2^spent + … + 2^(highest - 1) make 2^highest."""
+        """Spend what is missing to the highest cost: 2^spent and 2^spent + … + 2^(highest - 1) make 2^highest.
+
+        Of hashes there are more, the cheaper the first one was; so what each has to be set up is made up for, too.
+        """
         missing = range(spent, self._highest) if spent else [self._highest]
         for rounds in missing:
             bcrypt_hashes.spend(presented, rounds)
+        hashes = len(missing) + (spent > 0)
+        for _ in range(hashes, self._highest - LEAST_ROUNDS + 1):
+            bcrypt_hashes.spend_set_up()
 
 
 class Blocklist:
@@ -101,9 +111,11 @@ class Blocklist:
 class PasswordPolicy:
     """What a password must be when it is set. At login nothing is checked: what no hash matches fails."""
 
-    def __init__(self, min_length: int, blocklist: Blocklist) -> None:
+    def __init__(self, min_length: int, blocklist: Blocklist, words: Collection[str] = ()) -> None:
+        """``words`` are those that whoever guesses here tries first, such as the name of the service."""
         self._min_length = min_length
         self._blocklist = blocklist
+        self._words = sorted({word.casefold() for word in words}, key=len, reverse=True)
 
     def enforce(self, password: Secret, user_name: str) -> Secret:
         """Return the password in the form that is hashed. Raises ``BrokenRuleError``."""
@@ -115,13 +127,37 @@ class PasswordPolicy:
             raise BrokenRuleError(f"It may have at most {MAX_BYTES} bytes in UTF-8 (the limit of bcrypt).")
         if len(text) < self._min_length:
             raise BrokenRuleError(f"It must have at least {self._min_length} characters.")
+        self._refuse_guessable(text, user_name)
+        return Secret(text)
+
+    def enforce_token(self, token: Secret, user_name: str) -> None:
+        """Hold a token that somebody has chosen to what goes for passwords, but for its length: it opens as much."""
+        self._refuse_guessable(token.reveal(), user_name)
+
+    def _refuse_guessable(self, text: str, user_name: str) -> None:
+        """Raise ``BrokenRuleError`` for what is guessed first (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5, 6.2.11)."""
+        name = user_name.casefold()
         if len(set(text)) == 1:
             raise BrokenRuleError("It may not be one character, repeated.")
         if text in self._blocklist:
             raise BrokenRuleError("It is one of the most common passwords.")
-        if text.casefold() == user_name.casefold():
+        if text.casefold() == name:
             raise BrokenRuleError("It may not be the user name.")
-        return Secret(text)
+        if _is_little_more_than(dict.fromkeys([name, name.partition("@")[0]]), self._words, text):
+            raise BrokenRuleError("It may not be the user name, or a word as likely, with only digits and signs added.")
+
+
+def _is_little_more_than(names: Collection[str], words: Collection[str], text: str) -> bool:
+    """Tell whether the text is one of the names, once, or any of the words, and nothing but digits and signs around.
+
+    A name may be a word like any other, of which a phrase may have several.
+    """
+    rest = text.casefold()
+    for name in names:
+        rest = rest.replace(name, "", 1) if len(name) >= SHORTEST_WORD else rest
+    for word in words:
+        rest = rest.replace(word, "")
+    return rest != text.casefold() and not any(character.isalpha() for character in rest)
 
 
 def presented_password(password: Secret) -> Secret:

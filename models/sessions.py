@@ -53,7 +53,7 @@ _CONSOLE_IDLE, _CONSOLE_MAX = timedelta(minutes=30), timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long a session lasts after it was last used, and after it began at the most; and a token, used or not.
+    """How long a session lasts after it was last used, and after it began at the most; and a token at the most.
 
     Those of the console end sooner, whatever is set here.
     """
@@ -64,7 +64,7 @@ class Lifetimes:
 
     def end(self, kind: str, created_at: datetime, used_at: datetime) -> datetime:
         if kind == TOKEN.name:
-            return created_at + self.token
+            return min(used_at + self.idle, created_at + self.token)
         if kind == CONSOLE.name:
             return min(used_at + _CONSOLE_IDLE, created_at + _CONSOLE_MAX)
         return min(used_at + self.idle, created_at + self.absolute)

@@ -1,7 +1,7 @@
 """Tokens: a session's id in a JSON Web Token, which says whose it is and which anybody can verify."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.clients import Client
 from models.credentials import Caller
@@ -20,12 +20,19 @@ class Tokens:
     """
 
     def __init__(
-        self, sessions: Sessions, signing_keys: SigningKeys, *, clock: Callable[[], datetime], issuer: str
+        self,
+        sessions: Sessions,
+        signing_keys: SigningKeys,
+        *,
+        clock: Callable[[], datetime],
+        issuer: str,
+        lifetime: timedelta,
     ) -> None:
         self._sessions = sessions
         self._keys = signing_keys
         self._clock = clock
         self._issuer = issuer
+        self._lifetime = lifetime
 
     def issue(self, caller: Caller, user_agent: str = "") -> Secret:
         """Make a token for a caller who has just logged in."""
@@ -39,7 +46,7 @@ class Tokens:
             "name": user.name or user.user_name,
             "user_group": user.user_group,
             "iat": int(session.created_at.timestamp()),
-            "exp": int(session.expires_at.timestamp()),
+            "exp": int((session.created_at + self._lifetime).timestamp()),  # sooner, if it is not used
             "jti": jti.reveal(),
         }
         return Secret(key.sign(claims))

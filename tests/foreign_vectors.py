@@ -50,6 +50,7 @@ HASHES = {
         "pbkdf2:sha256:1000$tTnT0qMq2WyHRdHt$90161dcac1d26d5e87d8a6624a2d65822bec14319c41e24c3d0a43e910f71822"
     ),
 }
+HTPASSWD_BCRYPT = "$2y$04$iwkSCDtcJISSy6hHGahX5ewTyk9I1NIAbb1.DuChfkdX0S8URCh3u"
 # The example of Firebase's own implementation (github.com/firebase/scrypt).
 FIREBASE_PASSWORD = "user1password"
 FIREBASE_KEY = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Address
 from itertools import count
@@ -28,16 +28,16 @@ SOURCES = map(lambda n: str(IPv4Address("127.1.0.1") + n) if sys.platform == "li
 
 
 class Doorman:
-    """One running ``doorman serve``; its log goes to a file."""
+    """One running ``doorman serve``; its log goes to a file. It is run by the command ``through``, if there is one."""
 
-    def __init__(self, environment: Environment, directory: Path) -> None:
+    def __init__(self, environment: Environment, directory: Path, *, through: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.users = f"{self.url}/api/v2/users"
         self._log = directory / f"doorman-{self.port}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [DOORMAN, "serve"],
+                [*through, DOORMAN, "serve"],
                 env=clean_environment() | {"PORT": str(self.port), "WORKERS": "1"} | environment,
                 cwd=directory,
                 stdin=subprocess.DEVNULL,

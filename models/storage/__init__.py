@@ -6,11 +6,12 @@ exception of a driver gets out. Every write is durable when the call returns, an
 come from any thread and any process, and a connection is never shared across a fork.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from models.errors import CorruptRecordError
+from models.findings import Finding
 from models.records import Counted, Record, Use
 from models.user import ListedName, OAuth, User, UserGroup
 
@@ -25,9 +26,10 @@ class Records(Protocol):
     """
 
     def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
-        """Add a record; of its user's records of its kind, the ``most`` that were created last stay.
+        """Add a record; of its user's records of its kind, it and those that were created last stay, ``most`` in all.
 
-        Simultaneous calls end with no more. Raises ``RecordExistsError`` when one of this kind and id is there.
+        It stays whatever it is dated: clocks may have been ahead. Simultaneous calls end with no more.
+        Raises ``RecordExistsError`` when one of this kind and id is there.
         """
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
@@ -167,3 +169,36 @@ class Store(Protocol):
 
     def purge(self, *, now: datetime) -> int:
         """Remove overdue records and counters, in bounded steps that never hold up other writers; return how many."""
+
+
+class Examination(Protocol):
+    """A look at all of a store that need not be prepared. It writes nothing, and makes nothing.
+
+    What is there may be changing: what is found is looked at again before it counts, where a change could feign it.
+    """
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the rest can be asked, once ``structure`` has been gone through."""
+
+    @property
+    def hash_kinds(self) -> Mapping[str, int]:
+        """How many passwords' hashes are of each kind, by what ``contents`` was given."""
+
+    def structure(self) -> Iterator[Finding]:
+        """Yield what is wrong with the database itself. Raises ``UnavailableError`` when it cannot be reached."""
+
+    def ping(self) -> None:
+        """Do one small read."""
+
+    def key_id(self) -> str | None:
+        """Return the recorded id of the secret key, if there is one."""
+
+    def has_admin(self) -> bool:
+        """Tell whether an enabled ordinary admin with a password exists."""
+
+    def contents(self, kind_of: Callable[[str], str]) -> Iterator[Finding]:
+        """Read all users, pointers and records, in bounded memory, and yield what is wrong with them.
+
+        ``kind_of`` tells of what kind a password's hash is, one of a few.
+        """

@@ -25,6 +25,9 @@ class Ran:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    def lines(self) -> list[Any]:
+        return list(map(json.loads, self.out.splitlines()))
+
 
 class Commands:
     """Doorman's commands over one store."""
@@ -32,6 +35,10 @@ class Commands:
     def __init__(self, environment: Environment, directory: Path) -> None:
         self.environment = environment
         self.directory = directory
+
+    def __or__(self, changes: Environment) -> "Commands":
+        """Return the same commands with other settings."""
+        return Commands(self.environment | changes, self.directory)
 
     def run(self, *arguments: str, text: str | bytes | None = None, create: Any = create_core) -> Ran:
         runner = CliRunner(env=dict(self.environment))

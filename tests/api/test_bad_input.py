@@ -12,6 +12,7 @@ from tests.api.conftest import PASSWORD, USERS, Api
 NOT_JSON = "The body is not JSON."
 NOT_A_FIELD = "It is not a field that can be given here."
 NOT_A_STRING = "It must be a string."
+LITTLE_ADDED = "It may not be the user name, or a word as likely, with only digits and signs added."
 
 
 def send(api: Api, body: bytes, content_type: str | None = "application/json") -> list[TestResponse]:
@@ -107,10 +108,14 @@ def test_other_content_types(unchanged: Api, content_type: str) -> None:
         ("password", "with a \t in it", "It may not contain control characters."),
         ("password", "        ", "It may not be one character, repeated."),
         ("password", "PassWord1", "It is one of the most common passwords."),
+        ("password", "Doorman-2026!", LITTLE_ADDED),
         ("token", None, "It may not be null."),
         ("token", 1, NOT_A_STRING),
         ("token", "short-token-14", "It must have 15 to 72 characters."),
         ("token", "a" * 73, "It must have 15 to 72 characters."),
+        ("token", "a" * 40, "It may not be one character, repeated."),
+        ("token", "1qaz2wsx3edc4rfv", "It is one of the most common passwords."),
+        ("token", "doorman-2026-11-20", LITTLE_ADDED),
         (
             "token",
             "a token with spaces",

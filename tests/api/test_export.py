@@ -48,11 +48,10 @@ def test_users_move_to_the_other_store(
             core.close()
         file = str(tmp_path / f"all.{form}")
         assert source.run("export", file, "--with-hashes", "--json").json()["exported"] == len(ENTRIES)
-        # A cell has no way to say that there is none on purpose.
-        told = target.run("import", file, "--json", *(["--passwordless"] if form == "csv" else [])).json()
+        told = target.run("import", file, "--json").json()
         assert (told["created"], told["failed"], told["lost_tokens"]) == (len(ENTRIES), 0, 0)
         assert _all_of(target) == _all_of(source)
-        assert target.run("import", file, "--json", "--passwordless").json()["unchanged"] == len(ENTRIES)
+        assert target.run("import", file, "--json").json()["unchanged"] == len(ENTRIES)
         core = target.core()
         [found] = core.store.find_users_by_token(
             core.importer.keys.token_digests(Secret("the-token-of-bob-1"))
@@ -185,3 +184,27 @@ def test_what_is_no_file_stays_what_it_is(sqlite_environment: Environment, tmp_p
     reading.join()
     assert json.loads(read[0])["user_name"] == "ann"
     assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(commands: Commands) -> None:
+    """What it leads to is replaced, beside itself, or made, or written to if it is no file."""
+    folder = commands.directory / "folder"
+    folder.mkdir()
+    (folder / "old.jsonl").write_text("old")
+    for name, target in (("a", "old.jsonl"), ("b", "new.jsonl")):
+        link = commands.directory / name
+        link.symlink_to(folder / target)
+        assert commands.run("export", str(link), "--format", "jsonl").status == 0
+        assert link.is_symlink()
+        assert len((folder / target).read_text().splitlines()) == len(ENTRIES)
+        assert stat.S_IMODE((folder / target).stat().st_mode) == 0o600
+    assert {file.name for file in folder.iterdir()} == {"old.jsonl", "new.jsonl"}
+    with (folder / "gone").open("w+") as gone:
+        (folder / "gone").unlink()
+        (commands.directory / "c").symlink_to(f"/proc/self/fd/{gone.fileno()}")
+        assert commands.run("export", str(commands.directory / "c")).status == 0
+        assert len(gone.read().splitlines()) == len(ENTRIES)
+    (commands.directory / "round").symlink_to("round")
+    ran = commands.run("export", str(commands.directory / "round"))
+    assert (ran.status, "cannot be written" in ran.err) == (1, True)
+    assert len(list(folder.iterdir())) == 2

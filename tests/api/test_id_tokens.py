@@ -51,6 +51,17 @@ def test_a_known_user_keeps_name_and_group(oauth_api: Api, issuer: SmallIssuer) 
     assert (user["name"], user["user_group"]) == ("Bill Yu", "manager")
 
 
+def test_no_ordinary_user_is_named_by_a_token(oauth_api: Api, issuer: SmallIssuer) -> None:
+    """Whoever the issuer calls as an admin is called here is somebody else: an OAuth user, and a noob."""
+    user = present(oauth_api, issuer.token(sub="root"), "root").get_json()["user"]
+    assert (user["oauth"], user["user_group"]) == (1, "noob")
+    promoted = {"user": {"username": "root", "oauth": 1, "permission": "admin"}}
+    answer = oauth_api.ask("/users/permission", promoted, headers={"Authorization": f"Token {user['token']}"})
+    assert told(answer) == (403, "Unauthorized")
+    assert oauth_api.get("/root").get_json()["user_name"] == "root"
+    assert (oauth_api.names(), oauth_api.get("?oauth=1").get_json()["users"]) == (["root"], ["root"])
+
+
 def test_each_token_is_taken_once(oauth_api: Api, issuer: SmallIssuer) -> None:
     """Of simultaneous presentations one logs in, and none does later, even with the signature written otherwise."""
     token = issuer.token()
@@ -106,6 +117,9 @@ def test_a_replica_whose_clock_is_behind_takes_none_again(
         {"sub": 103},
         {"sub": ["hy103"]},
         {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+        {"typ": "Bearer"},
+        {"typ": ["ID"]},
+        {"token_use": "access"},
     ],
 )
 def test_what_claims_are_refused(sqlite_oauth_api: Api, issuer: SmallIssuer, changes: dict[str, Any]) -> None:
@@ -124,6 +138,14 @@ def test_only_fresh_tokens_are_taken(
     """Issued at most five minutes ago, or a minute ahead where clocks differ, and not expired."""
     now = issuer.claims()["iat"]
     assert present(sqlite_oauth_api, issuer.token(**{claim: now + seconds})).status_code == status
+
+
+@pytest.mark.parametrize("said", [{"typ": "ID"}, {"token_use": "id"}])
+def test_a_token_may_say_that_it_is_an_id_token(
+    sqlite_oauth_api: Api, issuer: SmallIssuer, said: dict[str, str]
+) -> None:
+    """As Keycloak and Amazon Cognito have it, whose access tokens say another thing in that place."""
+    assert present(sqlite_oauth_api, issuer.token(**said)).status_code == 200
 
 
 def test_several_audiences_need_the_authorized_party(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:

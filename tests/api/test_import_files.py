@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import threading
+import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from api.settings import Settings
 from app import create_core
 from models.clients import client_at
 from models.core import Core
+from models.errors import BrokenRuleError
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
@@ -85,6 +87,35 @@ def test_comma_separated(commands: Commands) -> None:
         (8, "user_name"),
     ]
     assert kept(commands) == {"ann": (OLD, "ann@example.com", 'Ann, "A"', True), "bob": (OLD, None, None, False)}
+
+
+def test_an_empty_cell_takes_no_password_away(commands: Commands) -> None:
+    """A new user whose cell of ``password_hash`` is empty has no password; who has one keeps it; a cut row is none."""
+    head = "user_name,email,password_hash\n"
+    assert commands.bring(f"{head}ann,,{OLD}\nbob,,\n", name="u.csv")["created"] == 2
+    content = f"{head}ann,ann@example.com,\nbob,,\ncarl,carl@example.com\n"
+    told = commands.bring(content, "--on-conflict", "update", name="u.csv")
+    assert (told["updated"], told["unchanged"], told["failed"]) == (1, 1, 1)
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    told = commands.bring("user_name,password\ndan,\n", name="u.csv")
+    assert told["results"][0]["rules"] == {"password": ["It is required, or password_hash."]}
+    assert kept(commands) == {"ann": (OLD, "ann@example.com", None, False), "bob": (None, None, None, False)}
+
+
+@pytest.mark.parametrize("row", [b"x" * (32 << 20), b'"x\n",' * (6 << 20)], ids=["line", "lines"])
+def test_a_row_without_an_end_takes_no_memory(tmp_path: Path, row: bytes) -> None:
+    """A row is read as far as one may be long, be it one line or, in quotes, many."""
+    file = tmp_path / "u.csv"
+    file.write_bytes(b"user_name\n" + row)
+    tracemalloc.start()
+    with (
+        file.open("rb") as stream,
+        pytest.raises(BrokenRuleError, match=r"Line \d+ cannot be read as CSV: a row may have 65536 characters"),
+    ):
+        list(import_files.comma_separated(stream))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 << 20
 
 
 DJANGO = [
@@ -276,9 +307,10 @@ def test_auth0_scrypt(commands: Commands) -> None:
         }
 
     users = [user("a", "hex", bytes.hex), user("b", "base64", lambda value: b64encode(value).decode())]
-    users += [user("c", "hex", lambda _: "xyz")]
+    users += [user("c", "hex", lambda _: "xyz"), user("d", "hex", bytes.hex)]
+    users[3]["custom_password_hash"]["password"] = {"encoding": "utf16le"}
     told = commands.bring(json.dumps(users), "--format", "auth0", name="users.json")
-    assert (told["created"], told["failed"]) == (2, 1)
+    assert (told["created"], told["failed"]) == (2, 2)
     hashes = [user.password_hash for user in commands.users().values()]
     assert hashes[0] == hashes[1]
 

@@ -165,6 +165,19 @@ def test_a_token_ends(open_api: Open, clock: Clock) -> None:
     assert not opens(replica, token)
 
 
+def test_a_token_that_is_not_used_ends_sooner(open_api: Open, clock: Clock) -> None:
+    """After SESSION_IDLE_DAYS, as any session does; what it says of its own end is the latest that there is."""
+    api = open_api(SESSION_IDLE_DAYS="2")
+    used, unused = log_in(api), log_in(api)
+    assert claims_of(used)["exp"] - claims_of(used)["iat"] == 7 * DAY
+    clock.advance(1.5 * DAY)
+    assert opens(api, used)
+    api.core.uses.flush()
+    clock.advance(DAY)
+    assert opens(api, used)
+    assert not opens(api, unused)
+
+
 @pytest.mark.parametrize("end", ["password", "disabled", "session", "sessions", "deleted"])
 def test_a_token_is_revoked_everywhere(open_api: Open, end: str) -> None:
     """By a new password, by disabling or deleting its user, and as the session that it is, one or all."""
@@ -209,6 +222,8 @@ def forged(token: str, **changes: Any) -> list[str]:
     other = ECKey.generate_key("P-256", {"kid": key_id})
     return [
         jwt.encode({"alg": "ES256", "kid": key_id}, said, other),
+        jwt.encode({"alg": "ES256", "kid": key_id, "jwk": other.as_dict(private=False)}, said, other),
+        jwt.encode({"alg": "ES256", "kid": key_id, "jku": "http://127.0.0.1:1/jwks"}, said, other),
         f"{header}.{encoded(said)}.{signature}",
         f"{header}.{claims}.",
         f"{header}.{claims}",
@@ -223,7 +238,7 @@ def forged(token: str, **changes: Any) -> list[str]:
 
 
 def test_forgeries_are_refused(api: Api) -> None:
-    """Another's signature, none, ``alg: none``, an unknown key, and HMAC with the public key."""
+    """Another's signature, none, ``alg: none``, an unknown key, one it brings along, and HMAC with the public key."""
     token = log_in(api)
     assert opens(api, token)
     [public] = api.ask("/.well-known/jwks.json", method="GET").get_json()["keys"]

@@ -85,6 +85,32 @@ def test_a_browser_logs_in(oauth_api: Api, issuer: SmallIssuer) -> None:
     assert credentials == f"{quote_plus(CLIENT_ID)}:{quote_plus(CLIENT_SECRET)}"
 
 
+@pytest.mark.parametrize(
+    ("claim", "scope"), [("email", "openid email"), ("phone_number", "openid phone"), ("upn", "openid profile")]
+)
+def test_no_more_is_asked_for_than_is_needed(
+    sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi, claim: str, scope: str
+) -> None:
+    """The scope is the one that the claim which names users comes by."""
+    browser = Browser(make_api(sqlite_environment | issuer.settings | {"OIDC_CLAIM": claim}), issuer)
+    assert browser.query["scope"] == scope
+
+
+def test_what_the_issuer_gives_stays_here(
+    environment: Environment, issuer: SmallIssuer, make_api: MakeApi, tmp_path: Path
+) -> None:
+    """Its access, refresh and ID tokens reach neither the browser nor the store."""
+    browser = Browser(make_api(environment | issuer.settings), issuer)
+    browser.grant()
+    given = {"access_token": "canary-access-token", "refresh_token": "canary-refresh-token"}
+    issuer.granted = given
+    secrets = [*given.values(), issuer.grants["a code"].rpartition(".")[2]]
+    answer = browser.come_back()
+    assert answer.status_code == 200
+    reached = answer.data + str(answer.headers).encode() + dump(environment, tmp_path)
+    assert not [secret for secret in secrets if secret.encode() in reached]
+
+
 def test_the_cookie_is_for_the_callback_alone(
     sqlite_environment: Environment, issuer: SmallIssuer, make_api: MakeApi
 ) -> None:

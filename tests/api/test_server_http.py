@@ -80,6 +80,15 @@ def test_an_unfinished_body_times_out(service: Running) -> None:
 CHUNKED = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.parametrize("service", ["granian"], indirect=True)  # uvicorn answers these itself
+@pytest.mark.parametrize("header", [b"Host: y", b"Transfer-Encoding: identity, chunked"])
+def test_what_a_proxy_may_read_otherwise_is_a_400(service: Running, header: bytes) -> None:
+    """A second Host, and a coding besides chunks, are refused, and what comes after them is not taken for a request."""
+    hidden = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = service.exchange(b"POST /length HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n0\r\n\r\n" + hidden)
+    assert_problem(answer, 400)
+
+
 # uvicorn answers, or drops, these itself.
 @pytest.mark.parametrize("service", ["granian"], indirect=True)
 @pytest.mark.parametrize(

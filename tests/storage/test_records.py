@@ -251,3 +251,14 @@ def test_what_cannot_be_stored_is_the_callers_fault(durable_store: Store) -> Non
     for put in (record("\ud800"), record(epoch=2**63)):
         with pytest.raises(ValueError, match="no store can hold"):
             durable_store.records.put(put, now=NOW)
+
+
+def test_the_one_that_is_put_in_stays(store: Store) -> None:
+    """Also where the others are dated later, by a clock that was ahead: the oldest of those goes."""
+    for number in range(3):
+        store.records.put(record(f"{number}", user_id="ann", created_at=NOW + number * SECOND), now=NOW, most=3)
+    for name in ("late", "later"):
+        store.records.put(record(name, user_id="ann", created_at=NOW - SECOND), now=NOW, most=3)
+        assert store.records.find("session", name, now=NOW) is not None
+    assert store.records.find("session", "2", now=NOW) is not None
+    assert len(store.records.of_user("ann", ["session"], now=NOW)) == 3

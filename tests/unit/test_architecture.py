@@ -18,7 +18,7 @@ ONE_IMPORTER = {
     "bcrypt": {"models.bcrypt_hashes"},
     "argon2": {"models.derivations"},
     "passlib": {"models.crypt_hashes"},
-    "sqlite3": {"models.storage.sqlite.database"},
+    "sqlite3": {"models.storage.sqlite.driver"},
 }
 
 
@@ -55,8 +55,8 @@ def test_the_outside_knows_neither_the_root_nor_the_stores(module: str) -> None:
 
 @pytest.mark.parametrize("module", [module for module in SOURCES if module.startswith("models.storage")])
 def test_stores_know_only_what_they_keep(module: str) -> None:
-    """Storage imports the user, the records, the errors, itself, and what says that it may wait."""
-    known = {"models.user", "models.records", "models.errors", "models.waiting"}
+    """Storage imports the user, the records, the errors, findings, itself, and what says that it may wait."""
+    known = {"models.user", "models.records", "models.errors", "models.findings", "models.waiting"}
     assert not {
         name
         for name in IMPORTS[module]
@@ -96,6 +96,12 @@ def test_the_environment_is_read_in_one_place() -> None:
     """``os.environ`` is read by the settings alone."""
     readers = {module for module, path in SOURCES.items() if "os.environ" in path.read_text()}
     assert readers == {"api.settings"}
+
+
+def test_nothing_is_sent_by_mail() -> None:
+    """No address of a user's is ever written to, so none lets anybody in (OWASP ASVS 5, 6.3.6)."""
+    senders = {"smtplib", "aiosmtplib", "flask_mail", "flask_mailman", "twilio"}
+    assert not {module for module, imported in IMPORTS.items() if imported & senders}
 
 
 def test_no_file_is_a_drawer() -> None:

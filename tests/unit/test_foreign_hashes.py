@@ -30,6 +30,19 @@ def test_hashes_of_other_systems_are_verified(name: str) -> None:
         assert not found.matches(wrong.encode())
 
 
+@pytest.mark.parametrize(
+    ("name", "form", "kratos"),
+    [
+        ("passlib pbkdf2-sha256", "$1000$", "$i=1000,l=32$"),
+        ("passlib pbkdf2-sha512", "$1000$", "$i=1000,l=64$"),
+        ("passlib scrypt", "$ln=10,", "$ln=1024,"),
+    ],
+)
+def test_the_forms_of_kratos_are_read(name: str, form: str, kratos: str) -> None:
+    """It names the length of PBKDF2's digest, and writes N itself where others write its logarithm."""
+    assert read_hash(FOREIGN[name].replace(form, kratos).replace(".", "+")).matches(PASSWORD.encode())
+
+
 def test_firebase_hashes_are_verified() -> None:
     """Firebase's own example is the hash of its password."""
     assert read_hash(FIREBASE_HASH).matches(FIREBASE_PASSWORD.encode())
@@ -55,6 +68,36 @@ def test_a_recipe_costs_the_same_and_tells_nothing(text: str) -> None:
     assert (recipe.family, recipe.work, recipe.recipe) == (found.family, found.work, found.recipe)
     secrets = [part for part in text.split("$")[2:] if len(part) >= 7 and not re.match("[a-z]+=", part)]
     assert not [secret for secret in secrets if secret in found.recipe]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_weak"),
+    [
+        (f"pbkdf2_sha256$1$${B32}", True),
+        (f"pbkdf2_sha256$999$salt${B32}", True),
+        (f"pbkdf2_sha256$1000$salt${B32}", False),
+        (f"pbkdf2_sha256$600000$${B32}", True),
+        (f"$scrypt$ln=1,r=1,p=1${B16}${B32}", True),
+        (f"$scrypt$ln=9,r=1,p=1${B16}${B32}", True),
+        (f"$scrypt$ln=10,r=1,p=1${B16}${B32}", False),
+        (f"$scrypt$ln=14,r=8,p=1$${B32}", True),
+        (f"$firescrypt$ln=1,r=1,p=1${B16}${B32}$Bw==${B32}", True),
+        (f"$argon2id$v=19$m=8,t=1,p=1${B16}${B32}", True),
+        (f"$argon2id$v=19$m=64,t=2,p=1${B16}${B32}", False),
+        (f"$6$${'.' * 86}", True),
+        (f"$6$rounds=1000$salt${'.' * 86}", False),
+    ],
+    ids=count(),
+)
+def test_a_hash_is_weak_by_what_a_guess_costs(text: str, *, is_weak: bool) -> None:
+    """Few rounds, little memory or no salt are as weak as the kinds that have none of them."""
+    assert read_hash(text).is_weak == is_weak
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_hashes_as_systems_make_them_are_weak_by_their_kind(name: str) -> None:
+    """SHA-1 and MD5 are, whatever their salt."""
+    assert read_hash(FOREIGN[name]).is_weak == (name in {"openssl -apr1", "openssl -1", "htpasswd -s", "LDAP {SSHA}"})
 
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of threads and memory")

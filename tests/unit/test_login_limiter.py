@@ -189,3 +189,13 @@ def test_counters_name_nobody(limiter: LoginLimiter, environment: Environment, t
     assert held != empty
     for text in (b"alexandra", b"mistyped", b"203.0.113", b"2001:db8", bytes([203, 0, 113, 77])):
         assert text not in held
+
+
+def test_a_clock_that_was_ahead_shuts_out_nobody_who_is_remembered(limiter: LoginLimiter, clock: Clock) -> None:
+    """What so many refused guesses have closed is open again when the clock was set back, and not an hour later."""
+    for _ in range(30):
+        limiter.note_refused(HERE, "alice", TooManyAttemptsError(60))
+    with pytest.raises(TooManyAttemptsError):
+        limiter.refuse_persistent(HERE, "alice")
+    clock.advance(hours=-1)
+    limiter.refuse_persistent(HERE, "alice")

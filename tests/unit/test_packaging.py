@@ -135,7 +135,7 @@ class TestMakefile:
         listed = re.findall(r"^  make (\S+) +\S", shown.stdout, re.MULTILINE)
         assert sorted(listed) == sorted(commands)
 
-    @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+    @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
     def test_documented_commands_exist(self, page: str) -> None:
         """Each make command that a page names is one."""
         makefile = (ROOT / "Makefile").read_text()

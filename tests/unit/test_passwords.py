@@ -1,11 +1,15 @@
 """Hashing: what a check costs, and what it lets pass."""
 
+import time
+from collections.abc import Callable
+from importlib.resources import files
 from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import bcrypt_hashes
 from models.errors import BrokenRuleError
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
 from models.secret import Secret
@@ -67,6 +71,34 @@ def test_a_refusal_costs_as_much_as_the_dearest_hash_there_is(spent: list[int], 
         spent.clear()
 
 
+@pytest.mark.parametrize("rounds", [None, 4, 5, ROUNDS])
+def test_setting_hashes_up_costs_the_same(
+    monkeypatch: pytest.MonkeyPatch, spent: list[int], rounds: int | None
+) -> None:
+    """Of a cheap hash more are made than of a dear one; where fewer are, what each is set up with is spent as often."""
+    stored = Hasher(rounds).hash(Secret("another")) if rounds else None
+    spent.clear()
+    monkeypatch.setattr(bcrypt_hashes, "spend_set_up", lambda: spent.append(0))
+    assert not Hasher(ROUNDS).verify(Secret("a password"), stored)
+    assert len(spent) == ROUNDS - 4 + 1
+
+
+def test_a_set_up_takes_about_what_it_does_in_bcrypt() -> None:
+    """33 of them take as long as a hash of cost 4, which has 33 key schedules, give or take a half."""
+
+    def least(compute: Callable[[], object], times: int) -> float:
+        found = []
+        for _ in range(20):
+            began = time.thread_time()
+            for _ in range(times):
+                compute()
+            found.append(time.thread_time() - began)
+        return min(found)
+
+    hash_ = least(lambda: bcrypt_hashes.spend(b"", 4), 1)
+    assert hash_ / 2 < least(bcrypt_hashes.spend_set_up, 33) < hash_ * 1.5
+
+
 def test_a_dearer_hash_is_learned_of(spent: list[int]) -> None:
     """Once one was met that nobody told of, all refusals cost as much, whatever is met later."""
     dear, cheap = Hasher(HIGHEST).hash(Secret("another")), Hasher(4).hash(Secret("another"))
@@ -111,8 +143,12 @@ def test_foreign_prefixes_match() -> None:
 
 
 def test_the_shipped_blocklist_is_of_use() -> None:
-    """It holds thousands of passwords that the length alone would let pass."""
+    """It holds thousands of passwords that the length alone would let pass, and each of its lines counts."""
     blocklist = shipped_blocklist()
+    lines = files("models").joinpath("common_passwords.txt").read_text("utf-8").splitlines()
+    listed = {line for line in lines if not line.startswith("#") and len(line) >= 8}
+    assert len(listed) > 3 * 3000  # OWASP ASVS 5, 6.2.4 asks for 3000
+    assert all(password in blocklist for password in listed)
     assert all(password in blocklist for password in ("password", "12345678", "iLoveYou", "password123"))
     assert all(password not in blocklist for password in ("", "passwor", "assword", "a fine long one"))
 
@@ -123,6 +159,58 @@ def test_a_blocklist_replaces_the_shipped_one() -> None:
     with pytest.raises(BrokenRuleError, match="most common"):
         policy.enforce(Secret("correct HORSE"), "ann")
     assert policy.enforce(Secret("password"), "ann").reveal() == "password"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Doorman2026!",
+        "2026-doorman",
+        "DOORMAN 1",
+        "alice@home123",
+        "ALICE12345",
+        "#!straße12",
+        "doorman doorman",
+        "Doorman+Alice 1",
+        "****alice****",
+    ],
+)
+def test_a_word_with_little_added_is_no_password(password: str) -> None:
+    """The user name, with or without what follows its ``@``, and the words of the settings, in any case."""
+    policy = PasswordPolicy(8, Blocklist(""), ["doorman", "Straße"])
+    with pytest.raises(BrokenRuleError, match="only digits and signs added"):
+        policy.enforce(Secret(password), "Alice@home")
+    with pytest.raises(BrokenRuleError, match="only digits and signs added"):
+        policy.enforce_token(Secret(password), "Alice@home")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["doorman at the gate", "alice alice alice", "my doorman 2026", "ab-12345678", "12345-67890"],
+)
+def test_a_word_among_others_is_welcome(password: str) -> None:
+    """Of a phrase it may be a part, and a name of one or two characters is no word."""
+    policy = PasswordPolicy(8, Blocklist(""), ["doorman"])
+    for user_name in ("alice", "ab", "1"):
+        assert policy.enforce(Secret(password), user_name).reveal() == password
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "onlylowercaseletters",
+        "ONLYCAPITALS",
+        "8301947261",
+        "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+        " spaces before and after ",
+        "пароль из слов",
+        "密码要够长才行啊",
+        "\U0001f511\U0001f6aa" * 4,
+    ],
+)
+def test_no_kind_of_character_is_demanded_or_refused(password: str) -> None:
+    """Letters alone, digits alone, signs, spaces and any script will do."""
+    assert PasswordPolicy(8, shipped_blocklist()).enforce(Secret(password), "alice").reveal() == password
 
 
 def test_passwords_are_stored_in_normal_form() -> None:

@@ -17,7 +17,7 @@ from models.passwords import Blocklist, Hasher, PasswordPolicy
 from models.records import Record
 from models.secret import Secret
 from models.secret_key import KeyRing
-from models.sessions import MOST_SESSIONS, SESSION, USER_KEY, SessionKind
+from models.sessions import CONSOLE, MOST_SESSIONS, SESSION, TOKEN, USER_KEY, SessionKind
 from models.storage import Store
 from models.storage.mongo.documents import record_document
 from models.user import User
@@ -134,7 +134,7 @@ def test_a_session_survives_nobodys_deletion(core: Core) -> None:
 
 def test_ids_are_random(core: Core) -> None:
     """Every character of the alphabet turns up at every place, and no id twice."""
-    for kind, length, alphabet in ((SESSION, 15, 36), (USER_KEY, 40, 16)):
+    for kind, length, alphabet in ((SESSION, 15, 36), (USER_KEY, 40, 16), (TOKEN, 27, 62), (CONSOLE, 27, 62)):
         ids = [kind.new_id().reveal() for _ in range(2000)]
         assert len(set(ids)) == 2000
         assert {len(one) for one in ids} == {length}

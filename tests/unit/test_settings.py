@@ -67,6 +67,8 @@ def test_defaults_need_nothing() -> None:
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "73"),
         ("PASSWORD_BLOCKLIST", "/nowhere"),
+        ("PASSWORD_WORDS", "acme,ab"),
+        ("PASSWORD_WORDS", "2026"),
         ("PASSWORD_BLOCKLIST", sys.executable),
         ("SURFACES", "v2,classics"),
         ("SURFACES", ","),

@@ -97,9 +97,13 @@ def _of_user(user_id: str | None, kinds: Collection[str]) -> Document:
 
 
 def _delete_oldest(database: Database[Document], record: Record, most: int, now: datetime) -> None:
-    """Delete in one order for all, so that several who do so at once delete the same ones."""
-    wanted = {**_of_user(record.user_id, [record.kind]), "expires_at": {"$gt": to_millisecond(now)}}
+    """Delete in one order for all, so that several who do so at once delete the same ones, and none its own."""
+    wanted = {
+        **_of_user(record.user_id, [record.kind]),
+        "expires_at": {"$gt": to_millisecond(now)},
+        "_id": {"$ne": record_key(record.kind, record.id)},
+    }
     newest_first = [("created_at", DESCENDING), ("_id", DESCENDING)]
-    found = database[RECORDS].find(wanted, {"_id": 1}).hint(OF_USER).sort(newest_first).skip(most)
+    found = database[RECORDS].find(wanted, {"_id": 1}).hint(OF_USER).sort(newest_first).skip(most - 1)
     if surplus := [document["_id"] for document in found]:
         database[RECORDS].delete_many({"_id": {"$in": surplus}})

@@ -1,6 +1,8 @@
 """The collections and indexes that Doorman needs in MongoDB, and the refusal of servers that cannot serve it."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
@@ -29,7 +31,7 @@ LISTED = "listed"
 LISTED_BY_GROUP = "listed_by_group"
 GUARDING: Document = {"user_group": "admin", "oauth": 0, "disabled": False, "password_hash": {"$ne": None}}
 
-_INDEXES: dict[str, list[IndexModel]] = {
+INDEXES: dict[str, list[IndexModel]] = {
     # The one unique index is the shard key, which a sharded collection requires.
     USERS: [
         IndexModel([("name_key", ASCENDING), ("oauth", ASCENDING)], name="name", unique=True),
@@ -98,14 +100,17 @@ def refuse_unfit_server(connection: MongoConnection) -> None:
 def refuse_unfit_collections(connection: MongoConnection) -> None:
     """Raise ``SetupError`` for one that compares in its own way, forgets by itself, or does not keep documents."""
     with connection.call() as database:
-        for found in database.list_collections(filter={"name": {"$in": list(_INDEXES)}}):
-            options = found.get("options", {})
-            oddities = [name for name in ("collation", "capped", "timeseries", "viewOn") if options.get(name)]
-            if oddities:
+        for found in database.list_collections(filter={"name": {"$in": list(INDEXES)}}):
+            if oddities := oddities_of(found.get("options", {})):
                 raise SetupError(
                     f"the collection {database.name}.{found['name']} was made with {', '.join(oddities)}, and cannot"
                     " serve like that: rename or drop it, or use another database."
                 )
+
+
+def oddities_of(options: Mapping[str, Any]) -> list[str]:
+    """Return with which options a collection was made that make it unfit."""
+    return [name for name in ("collation", "capped", "timeseries", "viewOn") if options.get(name)]
 
 
 def create(connection: MongoConnection) -> None:
@@ -113,7 +118,7 @@ def create(connection: MongoConnection) -> None:
     with connection.call(limit=_INDEXING_LIMIT) as database:
         # Transactions that make a collection get in each other's way, so all are made here.
         existing = database.list_collection_names()
-        for name, indexes in _INDEXES.items():
+        for name, indexes in INDEXES.items():
             if name not in existing:
                 _create_collection(database, name)
             if indexes:
@@ -138,7 +143,7 @@ def _create_indexes(database: Database[Document], name: str, indexes: list[Index
             raise
         raise SetupError(
             f"the indexes of the collection {database.name}.{name} cannot be made: {error}. Remove the index or the"
-            " documents that this names, or use another database."
+            " documents that this names (`doorman doctor` lists all of them), or use another database."
         ) from error
 
 

@@ -126,9 +126,7 @@ class MongoStore:
         def replace(database: Database[Document], session: ClientSession | None) -> None:
             admins = count_admins(database, session, counted)
             with duplicate_raises(UserExistsError):
-                document = database[USERS].find_one_and_replace(
-                    revision_filter(before), user_document(after), session=session
-                )
+                document = database[USERS].find_one_and_update(revision_filter(before), _put(after), session=session)
             if document is None:
                 raise RevisionMismatchError
             stored = user_from(document)
@@ -144,7 +142,7 @@ class MongoStore:
         if counted == 0 and _pointed_to(before) == _pointed_to(after):
             # One document is all that is written, provided that the stored one is what the caller takes it for.
             with self._connection.call() as database:
-                if database[USERS].replace_one(likeness_filter(before), user_document(after)).matched_count:
+                if database[USERS].update_one(likeness_filter(before), _put(after)).matched_count:
                     return
         self._change([after], replace)
 
@@ -227,6 +225,13 @@ class MongoStore:
             return work(database, session)
 
         return self._connection.transaction(work_again)
+
+
+def _put(user: User) -> Document:
+    """Return the update that makes a document the user's, and leaves in it what a newer Doorman keeps there."""
+    fields = user_document(user)
+    del fields["_id"]
+    return {"$set": fields}
 
 
 def _pointed_to(user: User) -> tuple[object, ...]:

@@ -1,1 +1,1 @@
-"""The store on one SQLite file. ``database`` alone imports ``sqlite3``."""
+"""The store on one SQLite file. ``driver`` alone imports ``sqlite3``."""

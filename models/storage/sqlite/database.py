@@ -1,26 +1,24 @@
 """Connections to one SQLite file: one a call at a time, none across a fork, and writers one at a time.
 
-The sole importer of ``sqlite3``; no exception of its gets out.
+No exception of SQLite's gets out.
 """
 
 import errno
 import math
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from models.errors import DoormanError, UnavailableError
+from models.errors import UnavailableError
 from models.storage.outage import Outage
+from models.storage.sqlite import driver
+from models.storage.sqlite.driver import Connection, code_of
 from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, unusable
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
-from models.storage.sqlite.schema import APPLICATION_ID, VERSION
-
-Connection = sqlite3.Connection
-SQLITE_VERSION = sqlite3.sqlite_version_info
+from models.storage.sqlite.marks import damaged, require_own, require_whole, stamp
 
 # KiB for each connection. The system caches the file too, once for all of them; with 16 MiB a list of a million names,
 # whose pages any connection may read, cost the process 59 MB.
@@ -30,13 +28,7 @@ _PAUSE = 0.5  # seconds in which no writer tries again after one that could not 
 _LOG_STEP = 16 << 20  # bytes of the write-ahead log after which it is emptied, and what is kept of its file
 _LOG_PATIENCE = 0.05  # seconds that emptying waits for readers, for each step
 _LONGEST_LOG_PATIENCE = 1.0
-_CONFLICTS = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-_FAILURES = (sqlite3.Error, UnicodeEncodeError, OverflowError)
-_MEANINGS = {
-    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM), errno.EACCES),
-    sqlite3.SQLITE_NOTADB: errno.EINVAL,
-}
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Database:
@@ -67,7 +59,7 @@ class Database:
         try:
             self._served.require()
             return self._open(handle).execute(query, values).fetchall()
-        except _FAILURES as error:
+        except driver.FAILURES as error:
             raise _translated(error, handle) from error
         finally:
             handles.give(handle)
@@ -92,6 +84,7 @@ class Database:
                         connection.execute("BEGIN IMMEDIATE")
                         begun, self._last_turn = True, time.monotonic()
                         with _undone_if_raised(connection):
+                            require_own(connection)  # as it was when the connection was opened
                             yield connection
                             self._served.require()
                             handle.log = self._served.require_log(handle.log)
@@ -120,16 +113,23 @@ class Database:
                     try:
                         connection = self._open(handle, is_prepared=False)
                         with _patient(connection, deadline):
+                            if self._served.is_shorter:
+                                require_whole(connection, self.path)
+                                self._served.accept_size()
                             yield connection
-                    except sqlite3.Error:
+                    except driver.Error:
                         handle.close()
                         raise
         except OSError as error:
+            if error.errno in _FULL:
+                raise UnavailableError(f"the database cannot be written to now: {error.strerror}") from error
             raise unusable(self.path, error.strerror, error.errno) from error
-        except sqlite3.Error as error:
-            if _code(error) in _BUSY:
-                raise UnavailableError(f"the database is locked: {error}") from error
-            raise unusable(self.path, error, _MEANINGS.get(_code(error))) from error
+        except driver.Error as error:
+            if (code := code_of(error)) in driver.FOR_A_WHILE:
+                raise UnavailableError(f"the database cannot be written to now: {error}") from error
+            if code == driver.CORRUPT or (code in driver.DAMAGED and self._served.was_written):
+                raise damaged(self.path, error) from error
+            raise unusable(self.path, error, driver.MEANINGS.get(code)) from error
 
     def close(self) -> None:
         with self._handles.all_idle():
@@ -140,7 +140,7 @@ class Database:
         with self._handles.taken() as handle:
             try:
                 yield handle
-            except _FAILURES as error:
+            except driver.FAILURES as error:
                 raise _translated(error, handle) from error
 
     def _open(self, handle: Handle[Connection], *, is_prepared: bool = True) -> Connection:
@@ -159,22 +159,13 @@ class Database:
         # SQLite would drop the log of an empty file; one that is being copied back may be empty for a moment.
         if is_prepared and file_size(self._name) == 0:
             raise UnavailableError("the database file is empty")
-        # The calls that use a connection, one at a time, come from any threads.
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=_READ_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = driver.connect(self.path, timeout=_READ_PATIENCE)
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_STEP}")
             # From its first read on, a connection keeps others from removing the log: what is seen of it then, stays.
-            is_ours = stamp(connection) == (APPLICATION_ID, VERSION)
-            if is_prepared and not is_ours:
-                raise UnavailableError("this Doorman has not prepared the database file")  # noqa: TRY301 - It is closed.
+            (require_own if is_prepared else stamp)(connection)
         except BaseException:
             connection.close()
             raise
@@ -186,28 +177,10 @@ class Database:
         if size < self._empty_log_at:
             return
         _set_patience(connection, min(size / _LOG_STEP * _LOG_PATIENCE, _LONGEST_LOG_PATIENCE))
-        with suppress(sqlite3.Error):
+        with suppress(driver.Error):
             [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             # Who reads for very long must not make every write wait: the next try is a step later.
             self._empty_log_at = size + _LOG_STEP if is_busy else _LOG_STEP
-
-
-def stamp(connection: Connection) -> tuple[int, int]:
-    """Return whose file it is, and the version of its schema."""
-    [application_id] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    return application_id, version
-
-
-@contextmanager
-def conflict_raises(error: type[DoormanError]) -> Iterator[None]:
-    """Turn a violated unique index into ``error``."""
-    try:
-        yield
-    except sqlite3.IntegrityError as violation:
-        if violation.sqlite_errorcode not in _CONFLICTS:
-            raise
-        raise error from violation
 
 
 @contextmanager
@@ -216,23 +189,18 @@ def _undone_if_raised(connection: Connection) -> Iterator[None]:
         yield
     except BaseException:
         # Some failures (a full disk) have rolled back already; what is raised is what went wrong first.
-        with suppress(sqlite3.Error):
+        with suppress(driver.Error):
             connection.execute("ROLLBACK")
         raise
 
 
 def _translated(error: Exception, handle: Handle[Connection]) -> Exception:
-    if not isinstance(error, sqlite3.Error):
+    if not isinstance(error, driver.Error):
         return ValueError("a text or a number that no store can hold")
-    if _code(error) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT):
+    if code_of(error) not in driver.KEEPS_CONNECTION:
         # Whatever is wrong with the file, what this connection remembers of it may be wrong as well.
         handle.close()
     return UnavailableError(f"SQLite: {error}")
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the primary result code, which the extended ones hold in their lowest byte."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 @contextmanager

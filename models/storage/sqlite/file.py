@@ -103,6 +103,10 @@ class ServedFile:
         self._log_name = log_path(self._name)
         self._queue = queue
         self.file: FileId | None = None
+        self._size = 0  # the most that the file was seen to have, in bytes
+        self._recorded_size = 0
+        self.was_written = False  # by an earlier process
+        self.is_shorter = False  # than that one left it
 
     def take(self) -> None:
         """Take the file at the path from now on, a new one if there is none, and set aside a log of another. In turn.
@@ -125,7 +129,16 @@ class ServedFile:
         if not is_new and file_size(self._name) == 0 and file_size(self._log_name) > 0:
             raise SetupError(f"{self._path} is empty, but its log is not: restore a copy of it, without the -wal file.")
         self.file = found
+        self._size = self._recorded_size = 0
+        left = self._queue.recorded_size(found[1])
+        self.was_written, self.is_shorter = left > 0, file_size(self._name) < left
         self.record(log)
+
+    def accept_size(self) -> None:
+        """Take the file for whole that is shorter than it was left. In turn."""
+        if self.file is not None and self.is_shorter:
+            self._queue.record_size(self.file[1], file_size(self._name))
+            self.is_shorter = False
 
     def require(self) -> None:
         """Raise ``UnavailableError`` when another file is at the path: what is written to a removed one is lost.
@@ -133,15 +146,22 @@ class ServedFile:
         A process that has not seen the file yet goes by what was written down when it was prepared. No other file is
         taken up while the service runs: that is for a new start to do.
         """
+        known_size = self._size  # before the look: other threads may see it grow after that
         status = _stat(self._name)
         if status.st_size == 0:
             raise UnavailableError("the database file is empty")
         found = (status.st_dev, status.st_ino)
         if self.file is None:
             former = self._queue.recorded()
-            self.file = found if former is None else (found[0], former[0])
+            served = found if former is None else (found[0], former[0])
+            known_size = self._size = self._recorded_size = self._queue.recorded_size(served[1])
+            self.file = served
         if found != self.file:
             raise UnavailableError("the database file was replaced: start Doorman anew to serve the new one")
+        # Doorman never makes it shorter. SQLite would go on writing to what is left as long as it needs nothing else.
+        if status.st_size < known_size:
+            raise UnavailableError("the database file was cut short: stop Doorman, and restore a copy of it")
+        self._size = status.st_size
 
     def log(self) -> FileId | None:
         """Tell which file is the write-ahead log."""
@@ -160,6 +180,10 @@ class ServedFile:
     def record(self, log: FileId | None) -> None:
         """Write down which log goes with the file, unless that stands there. In turn."""
         if self.file is not None:
-            pair = (self.file[1], log[1] if log else 0)
+            inode = self.file[1]
+            pair = (inode, log[1] if log else 0)
             if self._queue.recorded() != pair:
                 self._queue.record(*pair)
+            if self._size > self._recorded_size:
+                self._recorded_size = max(self._size, self._queue.recorded_size(inode))
+                self._queue.record_size(inode, self._recorded_size)

@@ -13,6 +13,7 @@ from models.errors import UnavailableError
 
 _SHORTEST_PAUSE = 0.0002
 _LONGEST_PAUSE = 0.002
+_SIZES_AT = 64  # earlier releases read no further
 
 
 class WriterQueue:
@@ -53,19 +54,35 @@ class WriterQueue:
 
     def record(self, file: int, log: int) -> None:
         """Write down, for processes to come, the inodes of the database and of its log (0: none). In turn."""
-        descriptor = _open(self._path)
-        try:
-            os.pwrite(descriptor, f"{file:020} {log:020}\n".encode(), 0)
-        finally:
-            os.close(descriptor)
+        self._write((file, log), at=0)
 
     def recorded(self) -> tuple[int, int] | None:
         """Return what was written down last, or ``None`` where nothing was."""
+        return self._read(at=0)
+
+    def record_size(self, file: int, size: int) -> None:
+        """Write down, for processes to come, the inode of the database and how long it is. In turn."""
+        self._write((file, size), at=_SIZES_AT)
+
+    def recorded_size(self, file: int) -> int:
+        """Return how long the file of that inode was when it was written down last, or 0 where it never was."""
+        former, size = self._read(at=_SIZES_AT) or (None, 0)
+        return size if former == file else 0
+
+    def _write(self, pair: tuple[int, int], *, at: int) -> None:
         descriptor = _open(self._path)
         try:
-            match os.pread(descriptor, 64, 0).split():
-                case [file, log]:
-                    return int(file), int(log)
+            os.pwrite(descriptor, f"{pair[0]:020} {pair[1]:020}\n".encode(), at)
+        finally:
+            os.close(descriptor)
+
+    def _read(self, *, at: int) -> tuple[int, int] | None:
+        descriptor = _open(self._path)
+        try:
+            # NULs are what no one has written yet, where more was written after it.
+            match os.pread(descriptor, _SIZES_AT, at).strip(b"\0").split():
+                case [first, second]:
+                    return int(first), int(second)
                 case _:
                     return None
         finally:

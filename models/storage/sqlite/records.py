@@ -10,16 +10,17 @@ from models.errors import RecordExistsError
 from models.records import Record, Use
 from models.storage.batches import batches
 from models.storage.keyset import is_storable
-from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.database import Database
+from models.storage.sqlite.driver import Connection, conflict_raises
 from models.storage.sqlite.schema import milliseconds, moment
 from models.storage.sqlite.steps import STEP, in_steps
 from models.storage.unreadable import make_record, readable
 
 _COLUMNS = ("kind", "id", "expires_at", "user_id", "epoch", "data", "created_at", "used_at")
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM records"
+SELECT = f"SELECT {', '.join(_COLUMNS)} FROM records"
 
-FIND = f"{_SELECT} WHERE kind = ? AND id = ? AND expires_at > ?"
-OF_USER = f"{_SELECT} INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?"
+FIND = f"{SELECT} WHERE kind = ? AND id = ? AND expires_at > ?"
+OF_USER = f"{SELECT} INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?"
 INSERT = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 NOTE_USE = """
 UPDATE records SET used_at = max(used_at, ?), expires_at = max(expires_at, ?)
@@ -32,7 +33,7 @@ DELETE_OF_USER_AND_KIND = f"{_DELETE_FOUND} user_id = ? AND kind = ? LIMIT ?)"
 DELETE_OLDEST = """
 DELETE FROM records WHERE (kind, id) IN (
     SELECT kind, id FROM records INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?
-    ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)
+    AND id <> ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)
 """
 PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
 
@@ -58,13 +59,14 @@ class SqliteRecords:
             with conflict_raises(RecordExistsError):
                 connection.execute(INSERT, _row(record))
             if most is not None:
-                connection.execute(DELETE_OLDEST, (record.user_id, record.kind, time, STEP, most))
+                values = (record.user_id, record.kind, time, record.id, STEP, most - 1)
+                connection.execute(DELETE_OLDEST, values)
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
         if not (is_storable(kind) and is_storable(record_id)):
             return None
         rows = self._database.rows(FIND, (kind, record_id, milliseconds(now)))
-        return next(readable(rows, _record), None)
+        return next(readable(rows, record_from), None)
 
     def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
         if not is_storable(user_id):
@@ -73,7 +75,7 @@ class SqliteRecords:
         rows = chain.from_iterable(
             self._database.rows(OF_USER, (user_id, kind, time)) for kind in filter(is_storable, kinds)
         )
-        return sorted(readable(rows, _record), key=lambda record: record.created_at, reverse=True)
+        return sorted(readable(rows, record_from), key=lambda record: record.created_at, reverse=True)
 
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
         time = milliseconds(now)
@@ -119,7 +121,7 @@ def _row(record: Record) -> Sequence[Any]:
     )
 
 
-def _record(row: Sequence[Any]) -> Record:
+def record_from(row: Sequence[Any]) -> Record:
     kind, record_id, expires_at, user_id, epoch, data, created_at, used_at = row
     return make_record(
         data,

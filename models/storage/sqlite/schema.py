@@ -1,6 +1,7 @@
 """The tables of a SQLite database, and how users are laid out in them. Times are integer milliseconds, UTC."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,6 +71,12 @@ CREATE INDEX IF NOT EXISTS failures_by_expiry ON failures (expires_at);
 ADDED_COLUMNS = {"records": dict.fromkeys(("created_at", "used_at"), "INTEGER NOT NULL DEFAULT 0")}
 
 COLUMNS = FIELDS
+
+
+def added_names() -> list[str]:
+    """Return the tables and indexes that came later."""
+    return re.findall(r"IF NOT EXISTS (\w+)", ADDED)
+
 
 _DIGESTS, _GROUP, _DISABLED, _CREATED_AT, _UPDATED_AT = map(
     COLUMNS.index, ("token_digests", "user_group", "disabled", "created_at", "updated_at")

@@ -3,8 +3,11 @@
 import re
 
 from models.errors import SetupError
+from models.storage.sqlite import driver
 from models.storage.sqlite import schema as sqlite_schema
-from models.storage.sqlite.database import SQLITE_VERSION, Connection, Database, stamp
+from models.storage.sqlite.database import Database
+from models.storage.sqlite.driver import Connection
+from models.storage.sqlite.marks import stamp
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first that has STRICT tables
 _NAMES = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
@@ -12,14 +15,15 @@ _NAMES = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
 
 def prepare(database: Database) -> None:
     """Create the file, its directory and its tables where they are missing. Raises ``SetupError``."""
-    if SQLITE_VERSION < _OLDEST_SQLITE:
-        raise SetupError(f"SQLite {'.'.join(map(str, SQLITE_VERSION))} is too old: Doorman needs 3.37 or later")
+    if driver.VERSION < _OLDEST_SQLITE:
+        raise SetupError(f"SQLite {'.'.join(map(str, driver.VERSION))} is too old: Doorman needs 3.37 or later")
     with database.preparing() as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
         application_id, version = stamp(connection)
         is_new = (application_id, version, names) == (0, 0, set())
         if not is_new:
             _refuse_unknown(database, application_id, version, names)
+            _read_a_little(connection)
         # Always: a copy that VACUUM INTO made, put in the file's place, has no write-ahead log.
         [journal_mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if journal_mode != "wal":  # pragma: no cover  # No test has such a file system.
@@ -37,6 +41,18 @@ def prepare(database: Database) -> None:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def lacking(names: set[str]) -> set[str]:
+    """Return which tables and indexes are missing among ``names`` that every release has made."""
+    return set(_NAMES.findall(sqlite_schema.TABLES)) - names
+
+
+def _read_a_little(connection: Connection) -> None:
+    """Read a row of each table, so that a file full of rubbish is told now and not by every request."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for [table] in tables:
+        connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchall()
 
 
 def _create(connection: Connection, statements: str) -> None:
@@ -61,5 +77,5 @@ def _refuse_unknown(database: Database, application_id: int, version: int, names
         )
     if version < 1:
         raise SetupError(f"{database.path} has a schema that no Doorman made ({version}): restore a copy of it.")
-    if missing := set(_NAMES.findall(sqlite_schema.TABLES)) - names:
+    if missing := lacking(names):
         raise SetupError(f"{database.path} lacks {', '.join(sorted(missing))}: restore a copy of it.")

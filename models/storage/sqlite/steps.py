@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from models.storage.sqlite.database import Connection, Database
+from models.storage.sqlite.database import Database
+from models.storage.sqlite.driver import Connection
 
 STEP = 500  # rows in one transaction: a few milliseconds
 

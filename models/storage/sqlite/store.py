@@ -16,7 +16,8 @@ from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import key_range
 from models.storage.sqlite import setup as sqlite_setup
 from models.storage.sqlite.counters import SqliteCounters
-from models.storage.sqlite.database import Connection, Database, conflict_raises
+from models.storage.sqlite.database import Database
+from models.storage.sqlite.driver import Connection, conflict_raises
 from models.storage.sqlite.lookups import FIND_BY_ID, SqliteLookups, asking
 from models.storage.sqlite.meta import SqliteMeta
 from models.storage.sqlite.records import SqliteRecords, delete_some_records
