@@ -18,6 +18,8 @@ from api.browsers import BrowserRules
 from api.classic import Classic
 from api.cli_doctor import doctor
 from api.console.surface import Console
+from api.crashes import tell_crashes
+from api.debugging import refuse_debugger
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
 from api.errors import ERRORS
@@ -113,6 +115,7 @@ def _keys(settings: Settings) -> KeyRing:
 
 def create_app(settings: Settings | None = None, core: Core | None = None, launch: Launch | None = None) -> Doorman:
     """Make the Flask application, over a core of its own unless it is given one: the store is opened once a process."""
+    refuse_debugger()
     settings = settings or Settings.from_env()
     configure_logging(settings)
     if core is None:  # under another server than ``doorman serve``, which warns before it starts workers
@@ -207,4 +210,5 @@ cli.main.add_command(doctor(open_examination))
 
 def main() -> None:
     """Run the command line."""
+    tell_crashes()
     cli.main(obj=create_core)

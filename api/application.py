@@ -7,6 +7,7 @@ from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.routing import Rule
 
+from api.debugging import require_loopback
 from api.exchanges import KEY as EXCHANGE
 from api.exchanges import REQUEST_ID, Exchange, RunningFor, current
 from api.foresight import foresee
@@ -48,6 +49,21 @@ class Doorman(Flask):
             start_response = _naming(exchange, start_response)
         with RunningFor(exchange):
             return super().__call__(environ, start_response)
+
+    @property
+    def debug(self) -> bool:
+        """False: what is answered is the same in every mode."""
+        return False
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        """Do nothing, whatever ``FLASK_DEBUG`` and ``flask --debug`` say: else answers would tell of our insides."""
+
+    def run(self, host: str | None = None, *rest: Any, **options: Any) -> None:
+        """Serve by Flask's development server, as a script may; with its debugger on loopback alone."""
+        if options.get("use_debugger"):
+            require_loopback(host)
+        super().run(host, *rest, **options)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Take every function for what it is: none here is a coroutine, and to look each time takes Flask 3 µs."""

@@ -19,7 +19,8 @@ from api.cli_keys import keys
 from api.cli_store import CreateCore
 from api.cli_terminal import show
 from api.cli_users import users
-from api.logs import configure_logging, log_crashes
+from api.crashes import leave_no_core, log_crashes
+from api.logs import configure_logging
 from api.settings import Settings
 from models.errors import SetupError, UnavailableError
 
@@ -52,6 +53,7 @@ def serve(create_core: CreateCore) -> None:
     settings = Settings.from_env()
     configure_logging(settings)
     log_crashes()
+    leave_no_core()
     try:
         _serve(settings, create_core)
     except (SetupError, UnavailableError) as error:

@@ -89,9 +89,10 @@ class JwtUsers:
         if not isinstance(net_id, str) or not net_id.strip():
             raise BadValueError("Netid cannot be blank.")
         name = members.get("name")
+        if name is not None and not isinstance(name, str):
+            raise BlankFieldsError(["Name"])
         if members.get("id_token") is not None:
-            shown_name = name if isinstance(name, str) else None
-            return self._with_token(self._proofs.by_id_token(net_id, members["id_token"], shown_name))
+            return self._with_token(self._proofs.by_id_token(net_id, members["id_token"], name))
         admin = self._auth.voucher()
         return self._with_token(Caller(self._oauth_user(admin, net_id, name), admin.client))
 
@@ -126,11 +127,12 @@ class JwtUsers:
         answer.headers["Cache-Control"] = "public, max-age=300"
         return answer
 
-    def _oauth_user(self, admin: Caller, net_id: str, name: object) -> User:
+    def _oauth_user(self, admin: Caller, net_id: str, name: str | None) -> User:
         """Return the OAuth user of exactly that name, who may have to be made."""
         user = self._core.oauth_logins.known(net_id)
         if user is None:
-            (name,) = _texts({"name": name}, "name") if name else ("",)
+            if name and not name.strip():
+                raise BlankFieldsError(["Name"])
             _check_names(net_id, name or "x")
             fields = Changes(name=name) if name else Changes()
             try:

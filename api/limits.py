@@ -24,13 +24,27 @@ class Limits:
 
 
 def check_head(scope: Scope, *, at_most: int) -> None:
-    """Raise ``RefusedError`` for a method that is none, and for more than ``at_most`` bytes of path and headers."""
+    """Raise ``RefusedError`` for no method, what is ambiguous, and more than ``at_most`` bytes of path and headers."""
     method: str = scope["method"]
     # Methods are case-sensitive (RFC 9110, section 9.1), but Werkzeug makes a DELETE of the "delete" that a proxy in
     # front may have let pass.
     if not (method.isascii() and method.isupper()):
         raise RefusedError(501, "Methods are written in capital letters.", CLOSE)
+    _check_ambiguity(scope)
     check_size(scope, at_most=at_most)
+
+
+def _check_ambiguity(scope: Scope) -> None:
+    """Raise ``RefusedError`` for what a proxy in front may have read otherwise: a request may be hidden in it."""
+    hosts = 0
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            # One that does not know the coding sees the body's end elsewhere (RFC 9112, sections 6.1 and 11.2).
+            raise RefusedError(400, "Bodies are encoded for transfer as chunks alone.", CLOSE)
+    if hosts > 1:  # RFC 9112, section 3.2
+        raise RefusedError(400, "There is more than one Host.", CLOSE)
 
 
 def check_size(scope: Scope, *, at_most: int) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from typing import Any
 
+from api.crashes import trace_of
 from api.exchanges import current_fields
 
 # Clients choose parts of messages (a path, for one), which must not fill the disk.
@@ -25,7 +26,7 @@ class JsonLines(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _cut(record.getMessage(), _MOST_CHARACTERS),
+            "message": _message(record),
             "process": record.process,
         }
         line |= current_fields() | getattr(record, "doorman", {})
@@ -39,7 +40,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         known = current_fields() | getattr(record, "doorman", {})
-        message = printable(_cut(record.getMessage(), _MOST_CHARACTERS))
+        message = printable(_message(record))
         beside = "".join(f" {name}={_word(value)}" for name, value in known.items())
         line = f"{_time(record)} {record.levelname:<8} {record.name}: {message}{beside}"
         trace = _trace(self, record) or ""
@@ -51,6 +52,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.name == "asyncio":  # in its further lines it shows tasks, with the messages of what ended them
+        text = text.partition("\n")[0]
+    return _cut(text, _MOST_CHARACTERS)
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -65,7 +73,7 @@ def _word(value: object) -> str:
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
-    parts = [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
+    parts = [trace_of(record.exc_info[1])] if record.exc_info and record.exc_info[1] else []
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
     return _cut("\n".join(parts), _MOST_OF_TRACE) if parts else None

@@ -1,8 +1,8 @@
 """Where log lines go, and in which form. No line holds a password, a token, an Authorization header or a query."""
 
 import logging
+import re
 import sys
-import threading
 import time
 from threading import Lock
 
@@ -10,7 +10,7 @@ from api import access_log
 from api.log_lines import JsonLines, TextLines
 from api.settings import Settings
 
-logger = logging.getLogger(__name__)
+_QUERY = re.compile(r"\?[^ ]*")
 
 
 def configure_logging(settings: Settings) -> None:
@@ -25,15 +25,18 @@ def configure_logging(settings: Settings) -> None:
     access_log.logger.setLevel(logging.INFO if has_access else logging.WARNING)
     for client in ("httpx2", "httpcore2"):  # they log each request of an issuer, which is nobody's concern
         logging.getLogger(client).setLevel(logging.WARNING)
+    for server in ("werkzeug", "uvicorn.access"):
+        logging.getLogger(server).addFilter(_without_query)
+    # In its debug mode it shows what callbacks were given.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     logging.getLogger("pymongo").setLevel(logging.WARNING)  # at debug level it logs whole commands
 
 
-def log_crashes() -> None:
-    """Have what ends this process, or a thread of it, logged as anything else is."""
-    sys.excepthook = lambda kind, error, trace: logger.critical("a process ends", exc_info=(kind, error, trace))
-    threading.excepthook = lambda crash: logger.critical(
-        "the thread %s ends", crash.thread.name if crash.thread else "", exc_info=crash.exc_value
-    )
+def _without_query(record: logging.LogRecord) -> bool:
+    """Take the query out of a request line that another server logs, and let the line pass."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_QUERY.sub("?…", part) if isinstance(part, str) else part for part in record.args)
+    return True
 
 
 def _is_text(log_format: str) -> bool:

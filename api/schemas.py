@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 from api.refusals import MissingParametersError
+from api.value_shapes import ASKED_USERS, DISPLAY_NAME, EMAIL, JSON, NEW_PASSWORD, NEW_TOKEN
 from models.account_rules import Changes
 from models.errors import InvalidParametersError
 from models.foreign_hashes import without_key
@@ -20,9 +21,9 @@ _REQUIRED = "It is required."
 _GROUP = validate.OneOf(USER_GROUPS, error="It must be one of: {choices}.")
 
 
-def means(description: str) -> dict[str, str]:
+def means(description: str, **said: Any) -> dict[str, Any]:
     """Return the metadata of a field that the description of the API shows."""
-    return {"description": description}
+    return {"description": description, **said}
 
 
 class Text(fields.String):
@@ -92,12 +93,12 @@ class _Strict(Schema):
 class UserFields(_Strict):
     """What can be set on a user."""
 
-    password = SecretText(metadata=means("8 code points to 72 bytes of UTF-8, not a common one."))
+    password = SecretText(metadata=means("8 code points to 72 bytes of UTF-8, not a common one.", **NEW_PASSWORD))
     token = SecretText(
-        metadata=means("15 to 72 characters of RFC 6750. Without one, the user has one that nobody sees.")
+        metadata=means("15 to 72 characters of RFC 6750. Without one, the user has one that nobody sees.", **NEW_TOKEN)
     )
-    name = Text(allow_none=True, metadata=means("What the user is called: 1 to 70 code points."))
-    email = Text(allow_none=True, metadata=means("An address that no other user has; null removes it."))
+    name = Text(allow_none=True, metadata=means("What the user is called: 1 to 70 code points.", **DISPLAY_NAME))
+    email = Text(allow_none=True, metadata=means("An address that no other user has; null removes it.", **EMAIL))
     user_group = Text(validate=_GROUP, metadata=means("noob, unless it is given. Admins alone may give it."))
     disabled = Flag(metadata=means("Whether the user's credentials are refused."))
 
@@ -126,7 +127,7 @@ class SessionsQuery(UserQuery):
 class VerifyQuery(_Strict):
     """The query of forward authentication."""
 
-    group = Groups(load_default=None, metadata=means("Demand one of these groups: their names, separated by commas."))
+    group = Groups(load_default=None, metadata=means("Demand one of these groups."))
 
 
 class UsersClassQuery(_Strict):
@@ -134,7 +135,10 @@ class UsersClassQuery(_Strict):
 
     query = Text(
         load_default=None,
-        metadata=means('JSON: by "id" or "username", {"_eq": a value} or {"_in": a list of at most 500 values}.'),
+        metadata=means(
+            'JSON: by "id" or "username", {"_eq": a value} or {"_in": a list of at most 500 values}.',
+            **{JSON: ASKED_USERS},
+        ),
     )
     page_size = Digits(1, 500, load_default=100, meaning="The most users of a page.")
     after = Text(load_default=None, metadata=means("What a page's `next` says."))

@@ -1,6 +1,7 @@
 """The process that starts the workers, and replaces them."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +10,10 @@ from typing import Any
 from granian.server.mp import MPServer
 
 from api.board import Metering, NoMetering
+
+# Seconds: who dies so soon is replaced after a pause, so that one that cannot live does not take the machine.
+_SHORT_LIFE = 5.0
+_PAUSE = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +39,19 @@ class WorkersParent(MPServer):
         return super()._spawn_worker(idx, partial(target, place), *args, **options)
 
     def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
-        """Replace workers that a signal killed; stop, with exit status 1, when one has given up by itself.
+        """Replace workers that a signal killed, however often; stop, with exit status 1, when one gave up by itself.
 
-        Granian gives up only when failures follow each other within 5.5 seconds, and a start that waits for a lost
-        database takes longer.
+        Granian would stop, for the other workers too, when one dies twice within 5.5 seconds, which may be the kernel's
+        want of memory; and go on when a start that waits for a lost database fails, which takes longer.
         """
         if any((self.wrks[index].inner.exitcode or 0) > 0 for index in workers):
             logger.critical("a worker could not start, or gave up: stopping")
             self.shutdown(1)  # type: ignore[no-untyped-call]  # Granian does not annotate it
+        dead = [self.wrks[index] for index in workers if self.wrks[index].inner.exitcode is not None]
+        if any(time.monotonic() - worker.birth < _SHORT_LIFE for worker in dead):
+            time.sleep(_PAUSE)
         super()._respawn_workers(workers, *args, **options)
+        self.respawned_wrks.clear()
+        # Who died while Granian made a list of the dead may be on it without being looked at.
+        if self.interrupt_children:
+            self.main_loop_interrupt.set()

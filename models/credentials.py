@@ -92,7 +92,8 @@ class Authenticator:
                 return self._known(self._by_token(user, secret, client))
         about_to_wait()
         failures = self._admit_anew(attempt)
-        if user and not user.disabled and (digest := _shared_digest(user, self._keys.token_digests(secret))):
+        digests = self._keys.token_digests(secret)  # which takes its time, so nobody is spared it
+        if user and not user.disabled and (digest := _shared_digest(user, digests)):
             self._remembered.remember(attempt.credential, client.address, digest)
             return self._by_token(user, secret, client)
         return self._by_password(attempt, user, failures)

@@ -80,8 +80,8 @@ class OAuthStates:
             raise NotAuthenticatedError
         try:
             sealed = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except ValueError as error:
-            raise NotAuthenticatedError from error
+        except ValueError:  # which quotes what it could not read
+            raise NotAuthenticatedError from None
         for key in self._keys.keys:
             if (plain := key.unseal(sealed, _KIND)) is not None:
                 *texts, expires_at = json.loads(plain)

@@ -58,7 +58,9 @@ class Hasher:
         ``None`` (there is no hash), and a hash that may open nothing, take as long as any other, and are false.
         """
         began = self._even.now()
-        foreign = None if hashed is None else find_hash(hashed)
+        if hashed is None:  # which is checked like any other, since each step on the way takes its time
+            hashed, may_open = bcrypt_hashes.unmatched(self._highest), False
+        foreign = find_hash(hashed)
         if foreign is not None and self._even.expect([foreign.recipe], self._highest):
             began = self._even.now()
         as_kept = presented_password(presented).reveal().encode("utf-8", "surrogatepass")
@@ -67,7 +69,7 @@ class Hasher:
             # Other systems hash what they are given.
             if foreign.matches(presented.reveal().encode("utf-8", "surrogatepass")) and may_open:
                 return True
-        elif hashed is not None and len(as_kept) <= MAX_BYTES and (cost := bcrypt_hashes.cost_of(hashed)):
+        elif len(as_kept) <= MAX_BYTES and (cost := bcrypt_hashes.cost_of(hashed)):
             with contextlib.suppress(ValueError):  # a hash that another program wrote, and that is none
                 if bcrypt_hashes.matches(as_kept, hashed) and may_open:
                     return True
@@ -80,10 +82,16 @@ class Hasher:
         return False
 
     def _pad(self, presented: bytes, spent: int) -> None:
-        """Spend what is missing to the highest cost: 2^spent and 2^spent + … + 2^(highest - 1) make 2^highest."""
+        """Spend what is missing to the highest cost: 2^spent and 2^spent + … + 2^(highest - 1) make 2^highest.
+
+        Of hashes there are more, the cheaper the first one was; so what each has to be set up is made up for, too.
+        """
         missing = range(spent, self._highest) if spent else [self._highest]
         for rounds in missing:
             bcrypt_hashes.spend(presented, rounds)
+        hashes = len(missing) + (spent > 0)
+        for _ in range(hashes, self._highest - LEAST_ROUNDS + 1):
+            bcrypt_hashes.spend_set_up()
 
 
 class Blocklist:

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.mongod",
+    "tests.replica_set",
     "tests.databases",
     "tests.running",
     "tests.websocket_clients",

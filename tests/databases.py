@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -106,6 +107,24 @@ def _environment() -> Environment:
         "SECRET_KEY": SECRET_KEY,
         "BCRYPT_ROUNDS": "4",
     }
+
+
+def rows(environment: Environment) -> list[dict[str, object]]:
+    """Return all that the database holds, row by row, but for how often logins have failed."""
+    found: list[dict[str, object]] = []
+    url = environment["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.row_factory = sqlite3.Row
+            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                if table != "failures":
+                    found += [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+        return found
+    with MongoClient[dict[str, object]](url) as client:
+        database = client[environment["DATABASE_NAME"]]
+        for name in database.list_collection_names(filter={"name": {"$ne": "failures"}}):
+            found += database[name].find()
+    return found
 
 
 def dump(environment: Environment, directory: Path) -> bytes:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
@@ -41,7 +41,15 @@ if os.getppid() == int(sys.argv[1]):
 class Mongod:
     """One mongod: a replica set of one, or standing alone. Can be stopped, killed and paused, and started again."""
 
-    def __init__(self, program: Path, directory: Path, *, replica_set: str | None = REPLICA_SET) -> None:
+    def __init__(
+        self,
+        program: Path,
+        directory: Path,
+        *,
+        replica_set: str | None = REPLICA_SET,
+        parameters: Mapping[str, object] | None = None,
+    ) -> None:
+        self._parameters = {"diagnosticDataCollectionEnabled": "false", **(parameters or {})}
         self._program = program
         self._directory = directory
         self._replica_set = replica_set
@@ -50,14 +58,26 @@ class Mongod:
 
     @property
     def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/"
+        return f"mongodb://{self.host}/"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, and return when it takes writes."""
+        self.launch()
+        self.await_listening()
+        if self._replica_set is not None:
+            self._await_primary(self._replica_set)
+
+    def launch(self) -> None:
+        """Start it, by a thread that lives as long as it is to: Linux takes the end of that for its parent's."""
         data = self._directory / "data"
         data.mkdir(exist_ok=True)
         options = ["--dbpath", data, "--port", self.port, "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"]
-        options += ["--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false"]
+        options += ["--nounixsocket"]
+        options += [f"--setParameter={name}={value}" for name, value in self._parameters.items()]
         if self._replica_set is not None:
             options += ["--replSet", self._replica_set, "--oplogSize", "200"]
         self._process = subprocess.Popen(
@@ -69,9 +89,6 @@ class Mongod:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self._await_listening(self._process)
-        if self._replica_set is not None:
-            self._await_primary(self._replica_set)
 
     def stop(self) -> None:
         """End it in good order. As every ending, this does nothing when it is not running."""
@@ -102,7 +119,11 @@ class Mongod:
         self._process.wait()
         self._process = None
 
-    def _await_listening(self, process: subprocess.Popen[str]) -> None:
+    def await_listening(self) -> None:
+        """Wait for it to listen, once after each launch: of a replica set, others may have to be there for more."""
+        assert self._process is not None, "mongod is not running"
+        log = self._process.stdout
+        assert log is not None
         listening, lines = threading.Event(), list[str]()
 
         def read(log: IO[str]) -> None:
@@ -117,14 +138,13 @@ class Mongod:
             listening.set()
 
         ended = threading.Event()
-        assert process.stdout is not None
-        threading.Thread(target=read, args=(process.stdout,), daemon=True).start()
+        threading.Thread(target=read, args=(log,), daemon=True).start()
         if not listening.wait(START_LIMIT) or ended.is_set():
             self.kill()
             raise RuntimeError("mongod did not start: " + "".join(lines[-20:]))
 
     def _await_primary(self, replica_set: str) -> None:
-        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+        member = {"_id": 0, "host": self.host}
         # One that was initiated before refuses, and becomes primary by itself.
         with MongoClient[dict[str, object]](self.uri, directConnection=True) as client, suppress(OperationFailure):
             client.admin.command("replSetInitiate", {"_id": replica_set, "members": [member]})

@@ -18,6 +18,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which
 Credential = tuple[str, str] | str
 
 _MOST_TRIES = 64
+_ESTABLISHED, _CLOSE_WAIT = "01", "08"  # as /proc/net/tcp has them
 
 
 class Line:
@@ -81,6 +82,12 @@ def opened(worker: int) -> list[str]:
 
 def sockets(worker: int) -> int:
     return sum(name.startswith("socket:") for name in opened(worker))
+
+
+def connections(port: int) -> int:
+    """Return how many connections to a port of this machine its server has not closed."""
+    ends = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(end[1].endswith(f":{port:04X}") and end[3] in {_ESTABLISHED, _CLOSE_WAIT} for end in ends)
 
 
 def _holder(inode: str, workers: Iterable[int]) -> int:

@@ -29,7 +29,7 @@ CLASSIC = Surface(
                     examples={"user": _CREATED | {"hash": "$2b$12$…"}},
                 ),
             ),
-            body=schemas.Credentials,
+            body=shapes.ClassicRegistration,
             body_example=_EXAMPLE,
             refusals=(
                 *_BODY,

@@ -2,9 +2,15 @@
 
 from typing import Any
 
+from api.value_shapes import USER_NAME
+
 
 def _text(description: str, example: str | None = None) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"} | ({"examples": [example]} if example else {})}
+
+
+def _part(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string", "minLength": 1} | more}
 
 
 # Of answers.
@@ -52,11 +58,11 @@ REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     },
 }
 
-PATH_PARAMETERS = {
-    "user_name": "The user's name. It has no slash, and none that is encoded either.",
-    "session_id": "The session's id, from the list of sessions.",
-    "instance": "Any name: there is one instance.",
-    "user_id": "The user's id.",
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "user_name": _part("The user's name. It has no slash, and none that is encoded either.", **USER_NAME),
+    "session_id": _part("The session's id, from the list of sessions."),
+    "instance": _part("Any name: there is one instance."),
+    "user_id": _part("The user's id."),
 }
 
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {

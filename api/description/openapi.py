@@ -24,6 +24,8 @@ from api.description.service import SERVICE
 from api.description.syncano import SOCKET, USERS_CLASS
 from api.description.v2 import V2
 from api.schemas import Digits, Flag, Groups
+from api.value_shapes import JSON
+from models.user import USER_GROUPS
 
 # A route of another surface is described in a table beside these.
 SURFACES = (V2, SOCKET, USERS_CLASS, CLASSIC, JWT, SERVICE, DOCUMENTS, HEALTH)
@@ -102,7 +104,8 @@ def taught(plugin: MarshmallowPlugin) -> OpenAPIConverter:
         if isinstance(field, Digits):
             return {"type": "integer", "minimum": field.least, "maximum": field.most}
         if isinstance(field, Groups):
-            return {"type": "string"}
+            names = {"type": "string", "enum": list(USER_GROUPS)}
+            return {"type": "array", "items": names, "minItems": 1, "uniqueItems": True}
         return {"type": "boolean"} if isinstance(field, Flag) else {}
 
     plugin.converter.add_attribute_function(own_fields)  # type: ignore[no-untyped-call]  # apispec's are
@@ -145,17 +148,24 @@ def _parameters(converter: OpenAPIConverter, route: Route, operation: Operation)
             "name": name,
             "in": "path",
             "required": True,
-            "description": PATH_PARAMETERS[name],
-            "schema": {"type": "string"},
         }
+        | PATH_PARAMETERS[name]
         for name in route.parameters
     ]
     if operation.query is not None:
         schema = converter.schema2jsonschema(operation.query)  # type: ignore[no-untyped-call]  # apispec's are
         for name, said in schema["properties"].items():
             what = {"name": name, "in": "query", "required": name in schema.get("required", ())}
-            found.append(what | {"description": said.pop("description")} | {"schema": _of_query(said)})
+            found.append(what | {"description": said.pop("description")} | _form(said))
     return found + [REQUEST_HEADERS[name] for name in operation.parameters]
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return how a parameter of this schema is written; JSON, if that is what its text is."""
+    if JSON in schema:
+        return {"content": {"application/json": {"schema": schema[JSON]}}}
+    listed = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+    return {"schema": _of_query(schema)} | listed
 
 
 def _of_query(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,14 @@
-"""The shapes of answers, and of those bodies that no schema reads. The tests hold every answer to them."""
+"""The shapes of answers, and of those bodies of which more is to be said than their schemas know.
 
+The tests hold every answer to them.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from api.value_shapes import NEW_PASSWORD
 from models.user import USER_GROUPS
 
 
@@ -14,8 +19,13 @@ class Shape(Schema):
         unknown = EXCLUDE
 
 
-def text(description: str, **more: Any) -> fields.String:
-    return fields.String(required=True, metadata={"description": description}, **more)
+def text(description: str, said: Mapping[str, Any] | None = None, **more: Any) -> fields.String:
+    """Return a field; what else is ``said`` of it, is said in JSON Schema."""
+    return fields.String(required=True, metadata={"description": description, **(said or {})}, **more)
+
+
+def new_password() -> fields.String:
+    return text("8 code points to 72 bytes of UTF-8, not a common one.", NEW_PASSWORD)
 
 
 def hash_text(description: str) -> fields.String:
@@ -150,6 +160,13 @@ class Health(Shape):
 # /createuser.json and its like.
 
 
+class ClassicRegistration(Shape):
+    """What one registers with; other members mean nothing."""
+
+    username = text("3 to 40 letters, digits and underscores.", {"pattern": "^[a-zA-Z0-9_]{3,40}$"})
+    password = new_password()
+
+
 class ClassicError(Shape):
     """What is wrong."""
 
@@ -177,59 +194,6 @@ class Success(Shape):
     """It is done."""
 
     success = only(value=True)
-
-
-# The socket and the users class.
-
-
-class Message(Shape):
-    """What is wrong, in a sentence."""
-
-    message = text("What is wrong.")
-
-
-class Detail(Shape):
-    """What is wrong, in a sentence."""
-
-    detail = text("What is wrong.")
-
-
-class KeyedUser(Shape):
-    """A user that has logged in."""
-
-    id = text("The user's id.")
-    username = text("The user's name.")
-    token = text("A user key: 40 hex digits.")
-
-
-class Done(Shape):
-    """What has been done."""
-
-    msg = text("What has been done, in a sentence.")
-
-
-class ClassUser(Shape):
-    """A user, as the users class shows it."""
-
-    id = text("The user's id.")
-    username = text("The user's name.")
-    created_at = moment("When the user was made.")
-    updated_at = moment("When it was last changed.")
-    groups = fields.List(fields.String(validate=validate.OneOf(USER_GROUPS)), required=True)
-
-
-class ClassUserWithKey(ClassUser):
-    """A user that was made, or has logged in."""
-
-    user_key = text("A new user key: 40 hex digits.")
-
-
-class ClassUsers(Shape):
-    """A page of users."""
-
-    next = text("The path and query of the next page, if there is one.", allow_none=True)
-    prev = text("Always null: pages lead forward.", allow_none=True)
-    objects = fields.List(fields.Nested(ClassUser), required=True)
 
 
 # What is open to all of them: a field with rules, or with one sentence.

@@ -2,16 +2,20 @@
 
 from marshmallow import fields, validate
 
-from api.description.shapes import Shape, group, text
+from api.description.shapes import Shape, group, new_password, text
+from api.value_shapes import DISPLAY_NAME, USER_NAME
 from models.user import USER_GROUPS
+
+_NAME = USER_NAME | {"maxLength": 70}
+_NOT_BLANK = {"pattern": r"\S"}
 
 
 class NewUser(Shape):
     """A user to be made."""
 
-    username = text("The name to log in with: 1 to 70 characters.")
-    name = text("What the user is called: letters, marks, spaces and .'-, 1 to 70 characters.")
-    password = text("8 code points to 72 bytes of UTF-8, not a common one.")
+    username = text("The name to log in with: 1 to 70 characters.", _NAME)
+    name = text("What the user is called: letters, marks, spaces and .'-, 1 to 70 characters.", DISPLAY_NAME)
+    password = new_password()
 
 
 class NewUserBody(Shape):
@@ -23,8 +27,8 @@ class NewUserBody(Shape):
 class Login(Shape):
     """A user name and its password."""
 
-    username = text("The user's name.")
-    password = text("The user's password.")
+    username = text("The user's name.", _NOT_BLANK)
+    password = text("The user's password.", _NOT_BLANK)
 
 
 class LoginBody(Shape):
@@ -36,8 +40,11 @@ class LoginBody(Shape):
 class OAuthLogin(Shape):
     """An OAuth user."""
 
-    netid = text("The user's name, to the letter.")
-    name = fields.String(metadata={"description": "What a new user is called."}, allow_none=True)
+    netid = text("The user's name, to the letter.", _NAME)
+    name = fields.String(
+        metadata={"description": "What a new user is called; a known one keeps its name.", "format": "display-name"},
+        allow_none=True,
+    )
     id_token = fields.String(
         metadata={"description": "An ID token of the issuer's; without one, an admin vouches."}, allow_none=True
     )
@@ -62,7 +69,7 @@ def new_group() -> fields.String:
 class NamedUser(Shape):
     """A user, by its name and kind."""
 
-    username = text("The user's name.")
+    username = text("The user's name.", USER_NAME)
     oauth = fields.Integer(
         required=True,
         validate=validate.OneOf((0, 1)),

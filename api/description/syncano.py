@@ -3,7 +3,7 @@
 from werkzeug.exceptions import UnsupportedMediaType
 
 from api import schemas, user_auth, users_class
-from api.description import shapes
+from api.description import shapes, shapes_syncano
 from api.description.operations import Answer, Operation, Surface
 from api.refusals import MissingParametersError, WrongCredentialsError
 from api.user_auth import UserAuth
@@ -15,18 +15,22 @@ _KEY = "0123456789abcdef0123456789abcdef01234567"
 _EXAMPLE = {"username": "john@email.com", "password": "supersecure"}
 _KEYED = {"id": _ID, "username": "john@email.com", "token": _KEY}
 _UTF_8 = errors.InvalidParametersError({"query": ["It must be UTF-8."]})
+# One member at least.
+_ANY = {"anyOf": [{"required": ["username"]}, {"required": ["password"]}]}
+_ANY_OF_SOCKET = {"allOf": [shapes_syncano.ChangedSocketCredentials, _ANY]}
+_ANY_OF_CLASS = {"allOf": [shapes_syncano.ChangedClassUser, _ANY]}
 _BODY = (UnsupportedMediaType(), MissingParametersError("The body is not JSON."))
 _MISSING_FIELD = errors.InvalidParametersError({"username": ["It is required."]})
 _BAD_PASSWORD = errors.InvalidParametersError({"password": ["It must have at least 8 characters."]})
 
 
 def _keyed(description: str) -> Answer:
-    return Answer(description=description, shape=shapes.KeyedUser, examples={"user": _KEYED})
+    return Answer(description=description, shape=shapes_syncano.KeyedUser, examples={"user": _KEYED})
 
 
 def _done(what: str) -> Answer:
     told = {"msg": f"User with ID {_ID} has been {what}!"}
-    return Answer(description=f"The user has been {what}.", shape=shapes.Done, examples={"done": told})
+    return Answer(description=f"The user has been {what}.", shape=shapes_syncano.Done, examples={"done": told})
 
 
 SOCKET = Surface(
@@ -34,7 +38,7 @@ SOCKET = Surface(
     description="The socket user-auth, as @syncano/client calls it, by its short path and by its long one. "
     "A path may end with a slash.",
     refusals=user_auth.REFUSALS,
-    error_shape=shapes.Message,
+    error_shape=shapes_syncano.Message,
     own_shapes={
         user_auth.NoEmailError: shapes.SENTENCE_BY_FIELD,
         errors.InvalidParametersError: shapes.SENTENCE_BY_FIELD,
@@ -46,7 +50,7 @@ SOCKET = Surface(
     operations={
         UserAuth.register: Operation(
             answers=(_keyed("The user was made, and has logged in."),),
-            body=schemas.Credentials,
+            body=shapes_syncano.SocketRegistration,
             body_example=_EXAMPLE,
             refusals=(
                 *_BODY,
@@ -71,7 +75,7 @@ SOCKET = Surface(
         ),
         UserAuth.update: Operation(
             answers=(_done("updated"),),
-            body=schemas.CHANGED_CREDENTIALS,
+            body=_ANY_OF_SOCKET,
             body_example={"password": "an even longer one"},
             credentials=("userKey", "userKeyHeader"),
             refusals=(
@@ -106,12 +110,14 @@ _ADMIN = ("apiKey",)
 
 
 def _user(description: str) -> Answer:
-    return Answer(description=description, shape=shapes.ClassUser, examples={"user": _SHOWN})
+    return Answer(description=description, shape=shapes_syncano.ClassUser, examples={"user": _SHOWN})
 
 
 def _user_with_key(description: str, status: int = 200) -> Answer:
     shown = _SHOWN | {"user_key": _KEY}
-    return Answer(description=description, status=status, shape=shapes.ClassUserWithKey, examples={"user": shown})
+    return Answer(
+        description=description, status=status, shape=shapes_syncano.ClassUserWithKey, examples={"user": shown}
+    )
 
 
 USERS_CLASS = Surface(
@@ -119,7 +125,7 @@ USERS_CLASS = Surface(
     description="Users as @syncano/core manages them, with an admin's API token, whatever the path calls the instance. "
     "A path may end with a slash.",
     refusals=users_class.REFUSALS,
-    error_shape=shapes.Detail,
+    error_shape=shapes_syncano.Detail,
     own_shapes={
         errors.InvalidParametersError: shapes.RULES_BY_FIELD,
         errors.UserExistsError: shapes.RULES_BY_FIELD,
@@ -130,7 +136,7 @@ USERS_CLASS = Surface(
             answers=(
                 Answer(
                     description="A page of users, by name, or those that were asked for.",
-                    shape=shapes.ClassUsers,
+                    shape=shapes_syncano.ClassUsers,
                     examples={"users": {"next": None, "prev": None, "objects": [_SHOWN]}},
                 ),
             ),
@@ -140,7 +146,7 @@ USERS_CLASS = Surface(
         ),
         UsersClass.create_user: Operation(
             answers=(_user_with_key("The user was made.", 201),),
-            body=schemas.Credentials,
+            body=shapes_syncano.NewClassUser,
             body_example=_EXAMPLE,
             credentials=_ADMIN,
             refusals=(*_NO_KEY, *_BODY, _BAD_PASSWORD, errors.UserExistsError()),
@@ -157,7 +163,7 @@ USERS_CLASS = Surface(
         ),
         UsersClass.update_user: Operation(
             answers=(_user("The user was changed."),),
-            body=schemas.CHANGED_CREDENTIALS,
+            body=_ANY_OF_CLASS,
             body_example={"password": "an even longer one"},
             credentials=_ADMIN,
             refusals=(

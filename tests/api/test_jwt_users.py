@@ -338,6 +338,16 @@ def test_rules_for_names_hold_for_who_is_vouched_for(sqlite_api: Api, changes: d
     assert answer.get_json()["user"]["name"] is None
 
 
+@pytest.mark.parametrize("name", [{}, [], False, 0, 5, ["Bill Yu"]])
+def test_an_oauth_name_that_is_no_text_is_refused(sqlite_api: Api, name: object) -> None:
+    """What is no text is nobody's name, whether the user is new or known, and whatever Python takes it for."""
+    body = {"netid": "hy103"}
+    for _ in range(2):
+        refused = post(sqlite_api, "login/oauth", body | {"name": name}, authorization(ADMIN))
+        assert told(refused) == (422, "Name cannot be blank.")
+        assert post(sqlite_api, "login/oauth", body, authorization(ADMIN)).status_code == 200
+
+
 def test_an_api_token_may_look_like_a_token(sqlite_api: Api) -> None:
     """One that a user has chosen to look like a JSON Web Token works here as it does elsewhere."""
     token = f"{encoded({'alg': 'a', 'kid': 'x'})}.e30.AAAA"

@@ -165,9 +165,17 @@ def test_a_crash_names_its_request(sqlite_api: Api, caplog: pytest.LogCaptureFix
 
     @sqlite_api.app.get("/crash")
     def crash() -> str:
-        raise RuntimeError("inner workings")
+        try:
+            int("a-canary")
+        except ValueError as error:
+            raise RuntimeError(error) from error
+        return ""
 
     answer = sqlite_api.call("GET", "/crash", None)
-    (line,) = [json.loads(line) for line in caplog.text.splitlines() if "inner workings" in line]
+    (line,) = [json.loads(line) for line in caplog.text.splitlines() if "RuntimeError" in line]
     assert (answer.status_code, line["request_id"]) == (500, answer.headers["X-Request-ID"])
     assert line["level"] == "error"
+    # Where it crashed, and what did, is told; what it was given is not.
+    assert "in crash" in line["exception"]
+    assert "ValueError" in line["exception"]
+    assert "canary" not in line["exception"].replace('int("a-canary")', "")

@@ -64,12 +64,29 @@ def test_a_chunked_body_over_the_limit_is_refused(service: Running) -> None:
     assert_problem(service.exchange(head + chunk + b"1\r\nx\r\n"), 413)
 
 
+# uvicorn puts small chunks together.
+@pytest.mark.parametrize("service", ["granian"], indirect=True)
+def test_a_body_in_very_many_pieces_is_refused(service: Running) -> None:
+    """A body that comes byte by byte is answered with 400 after some thousands of them: each costs as much as many."""
+    head = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert_problem(service.exchange(head + b"1\r\nx\r\n" * 20_000), 400)
+
+
 def test_an_unfinished_body_times_out(service: Running) -> None:
     """A body that is not complete in time is answered with 408, and the connection closes."""
     assert_problem(service.exchange(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"), 408)
 
 
 CHUNKED = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("service", ["granian"], indirect=True)  # uvicorn answers these itself
+@pytest.mark.parametrize("header", [b"Host: y", b"Transfer-Encoding: identity, chunked"])
+def test_what_a_proxy_may_read_otherwise_is_a_400(service: Running, header: bytes) -> None:
+    """A second Host, and a coding besides chunks, are refused, and what comes after them is not taken for a request."""
+    hidden = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = service.exchange(b"POST /length HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n0\r\n\r\n" + hidden)
+    assert_problem(answer, 400)
 
 
 # uvicorn answers, or drops, these itself.

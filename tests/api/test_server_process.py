@@ -65,12 +65,13 @@ def test_a_failed_start_ends_the_server(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
-    """A worker that a signal killed is replaced, and requests are answered again."""
+    """A worker that a signal killed is replaced, within seconds again and again, and requests are answered again."""
     with running(tmp_path) as service:
-        (killed,) = service.workers()
-        os.kill(killed, signal.SIGKILL)
-        until(lambda: service.workers() not in ([], [killed]), "another worker")
-        until(lambda: service.log.count("Started worker-1") == 2, "its start")
+        for starts in (2, 3):
+            (killed,) = service.workers()
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: service.workers() not in ([], [killed]), "another worker")  # noqa: B023 - it is called here
+            until(lambda: service.log.count("Started worker-1") == starts, "its start")  # noqa: B023 - as above
         with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
             assert client.get(f"{service.url}/hello").text == "hello"
         assert service.stop() == 0

@@ -28,7 +28,7 @@ from models.storage.mongo.store import MongoStore
 from models.storage.outage import Outage
 from tests.mongod import Mongod
 from tests.storage.races import THREADS, counted, outcome, race
-from tests.storage.stores import NOW, Address, find, make_user, with_email
+from tests.storage.stores import NOW, Address, find, make_user, open_store, with_email
 
 pytestmark = pytest.mark.new_database
 
@@ -88,6 +88,23 @@ def test_a_hanging_server_is_unavailable_until_it_goes_on(server: Mongod, served
     renamed = found.changed(NOW, name="Ann")
     assert outcome(lambda: served.replace(found, renamed)) is None
     assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"))) is None
+
+
+def test_a_transaction_whose_process_died_holds_nobody_up_for_long(mongod_address: Address) -> None:
+    """What it changed can be changed after one call that waited in vain, and not only when the server ends it."""
+    with closing(open_store(mongod_address)) as store, closing(make_client(mongod_address.place)) as dead:
+        store.prepare()
+        ann = make_user("ann")
+        store.insert([ann])
+        session = dead.start_session()
+        session.start_transaction()
+        dead[mongod_address.database]["users"].update_one(
+            {"name_key": "ann"}, {"$inc": {"revision": 1}}, session=session
+        )
+        after = with_email(ann, "ann@x.org")
+        assert fails_in_time(lambda: store.replace(ann, after))
+        assert outcome(lambda: store.replace(ann, after)) is None
+        assert find(store, "ann") == after
 
 
 LATER = NOW.replace(year=2101)

@@ -1,5 +1,7 @@
 """Hashing: what a check costs, and what it lets pass."""
 
+import time
+from collections.abc import Callable
 from importlib.resources import files
 from itertools import count
 
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import bcrypt_hashes
 from models.errors import BrokenRuleError
 from models.passwords import Blocklist, Hasher, PasswordPolicy, shipped_blocklist
 from models.secret import Secret
@@ -66,6 +69,34 @@ def test_a_refusal_costs_as_much_as_the_dearest_hash_there_is(spent: list[int], 
         assert not hasher.verify(Secret(password), stored)
         assert sum(2**cost for cost in spent) == 2**HIGHEST
         spent.clear()
+
+
+@pytest.mark.parametrize("rounds", [None, 4, 5, ROUNDS])
+def test_setting_hashes_up_costs_the_same(
+    monkeypatch: pytest.MonkeyPatch, spent: list[int], rounds: int | None
+) -> None:
+    """Of a cheap hash more are made than of a dear one; where fewer are, what each is set up with is spent as often."""
+    stored = Hasher(rounds).hash(Secret("another")) if rounds else None
+    spent.clear()
+    monkeypatch.setattr(bcrypt_hashes, "spend_set_up", lambda: spent.append(0))
+    assert not Hasher(ROUNDS).verify(Secret("a password"), stored)
+    assert len(spent) == ROUNDS - 4 + 1
+
+
+def test_a_set_up_takes_about_what_it_does_in_bcrypt() -> None:
+    """33 of them take as long as a hash of cost 4, which has 33 key schedules, give or take a half."""
+
+    def least(compute: Callable[[], object], times: int) -> float:
+        found = []
+        for _ in range(20):
+            began = time.thread_time()
+            for _ in range(times):
+                compute()
+            found.append(time.thread_time() - began)
+        return min(found)
+
+    hash_ = least(lambda: bcrypt_hashes.spend(b"", 4), 1)
+    assert hash_ / 2 < least(bcrypt_hashes.spend_set_up, 33) < hash_ * 1.5
 
 
 def test_a_dearer_hash_is_learned_of(spent: list[int]) -> None:

@@ -28,6 +28,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from models.errors import SetupError, UnavailableError
+from models.storage.mongo.orphans import APPLICATION, orphaned_sessions
 from models.storage.outage import Outage
 from models.waiting import about_to_wait
 
@@ -63,7 +64,7 @@ def make_client(url: str) -> Client:
             return MongoClient(
                 url,
                 connect=False,
-                appname="doorman",
+                appname=APPLICATION,
                 document_class=dict,
                 tz_aware=True,
                 tzinfo=UTC,
@@ -161,6 +162,8 @@ class MongoConnection:
                 yield link.database
         except PyMongoError as error:
             lost = _has_lost_server(error, link.client)
+            if not lost and _was_held_up(error):
+                self._abandoned.extend(orphaned_sessions(link.client, oldest=CALL_LIMIT))
             raise UnavailableError(f"MongoDB: {_told(error)}") from error
         except (InvalidDocument, InvalidStringData, UnicodeEncodeError, OverflowError) as error:
             raise ValueError("a text or a number that no store can hold") from error
@@ -233,6 +236,11 @@ def _has_lost_server(error: PyMongoError, client: Client) -> bool:
             return True
         return False
     return True
+
+
+def _was_held_up(error: PyMongoError) -> bool:
+    """Tell whether others may have had what was to be changed: the driver tries again until its time is over."""
+    return error.timeout or error.has_error_label("TransientTransactionError")
 
 
 def _told(error: PyMongoError) -> str:

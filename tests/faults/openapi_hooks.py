@@ -1,0 +1,43 @@
+"""What Schemathesis is taught of Doorman (``SCHEMATHESIS_HOOKS``): who calls, what is a good name, what may be refused.
+
+``CALLER`` in its environment is a group, or empty for nobody; the rest of it names the store, as for the server.
+"""
+
+import os
+from typing import Any
+
+import schemathesis
+from schemathesis import AuthContext, Case, HookContext
+
+from api.settings import Settings
+from app import create_core
+from tests.faults import openapi_contracts, openapi_strategies
+from tests.faults.openapi_callers import KeptUser, Presented
+from tests.running import SOURCES
+
+openapi_strategies.register()
+openapi_contracts.register()
+
+
+if group := os.environ.get("CALLER"):
+    kept = KeptUser(create_core(Settings.from_env(os.environ), with_first_admin=False), group)
+
+    @schemathesis.auth(refresh_interval=None)
+    class Caller:
+        """Presents a credential that the operation takes, another kind at each call."""
+
+        def get(self, case: "Case[Any]", _: AuthContext) -> Presented | None:
+            wanted: list[dict[str, Any]] = case.operation.definition.raw.get("security", [])
+            schemes = tuple(scheme for one in wanted for scheme in one)
+            return kept.presented(schemes) if schemes else None
+
+        def set(self, case: "Case[Any]", data: Presented, _: AuthContext) -> None:
+            where, name, value = data
+            container = getattr(case, where)
+            container[name] = value
+
+
+@schemathesis.hook
+def before_call(_: HookContext, case: "Case[Any]", __: dict[str, Any]) -> None:
+    """Have each call come from an address of its own, which limits on failed logins and registrations count by."""
+    case.headers["X-Forwarded-For"] = next(SOURCES)
