@@ -166,7 +166,7 @@ def doorman(sqlite_environment: Environment, serve: Callable[[Environment], Door
 
 def fill(store: Store) -> None:
     for begin in range(0, USERS, 200):
-        store.insert([make_user(f"user{number:040}") for number in range(begin, begin + 200)])
+        store.insert([make_user(f"user{number:040}") for number in range(begin, begin + 200)], ())
 
 
 @pytest.fixture(autouse=True)

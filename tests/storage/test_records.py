@@ -71,15 +71,16 @@ def test_a_record_is_deleted_once(store: Store) -> None:
 
 
 def test_records_of_a_user_are_deleted(store: Store) -> None:
-    """All of one kind, or of all kinds, and those of nobody else."""
+    """All of some kinds, or all but one, and those of nobody else."""
     for number in range(3):
         store.records.put(record(f"a{number}", user_id="ann"), now=NOW)
         store.records.put(record(f"b{number}", user_id="bob"), now=NOW)
         store.records.put(record(f"a{number}", user_id="ann", kind="jwt"), now=NOW)
     store.records.put(record("nobody"), now=NOW)
-    assert store.records.delete_of("ann", "jwt") == 3
-    assert store.records.delete_of("ann", "jwt") == 0
-    assert store.records.delete_of("ann") == 3
+    assert {one.id for one in store.records.delete_of("ann", ["jwt", "other"], but="a1")} == {"a0", "a2"}
+    assert [one.id for one in store.records.delete_of("ann", ["jwt"])] == ["a1"]
+    assert store.records.delete_of("ann", ["jwt"]) == []
+    assert len(store.records.delete_of("ann", ["session", "jwt"])) == 3
     assert store.records.find("session", "b0", now=NOW) is not None
     assert store.records.find("session", "nobody", now=NOW) is not None
 
@@ -186,10 +187,10 @@ def test_many_uses_are_noted(store: Store) -> None:
 def test_deleting_a_user_deletes_its_records(store: Store) -> None:
     """They go with it, and another user's stay."""
     ann, bob = make_user("ann"), make_user("bob")
-    store.insert([ann, bob])
+    store.insert([ann, bob], ())
     store.records.put(record("a", user_id=ann.id), now=NOW)
     store.records.put(record("b", user_id=bob.id), now=NOW)
-    store.delete(ann)
+    store.delete(ann, ())
     assert store.records.find("session", "a", now=NOW) is None
     assert store.records.find("session", "b", now=NOW) is not None
 
@@ -221,7 +222,7 @@ def test_a_record_of_another_make_spoils_no_other_one(
     assert [found.id for found in durable_store.records.of_user("ann", ["session"], now=NOW)] == ["good"]
     assert durable_store.records.find("session", "bad", now=NOW) is None
     assert "not as Doorman writes records" in caplog.text
-    assert durable_store.records.delete_of("ann", "session") == 2
+    assert [found.id for found in durable_store.records.delete_of("ann", ["session"])] == ["good"]
 
 
 def test_what_is_overdue_is_purged(store: Store) -> None:
@@ -246,7 +247,7 @@ def test_what_cannot_be_stored_is_the_callers_fault(durable_store: Store) -> Non
     """A lone surrogate or a number of more than 64 bits raises ValueError, and nothing is stored."""
     for bad in (make_user("ann", name="\ud800"), make_user("ann", epoch=2**63)):
         with pytest.raises(ValueError, match="no store can hold"):
-            durable_store.insert([make_user("bob"), bad])
+            durable_store.insert([make_user("bob"), bad], ())
     assert durable_store.list_names(limit=2) == []
     for put in (record("\ud800"), record(epoch=2**63)):
         with pytest.raises(ValueError, match="no store can hold"):
