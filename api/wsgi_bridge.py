@@ -20,7 +20,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | N
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 # Header names come from clients, so the memory of their translations is bounded.
-_REMEMBERED_NAMES = 512
+_REMEMBERED_LENGTH, _REMEMBERED_NAMES = 64, 512
 _environ_names: dict[bytes, str] = {b"content-type": "CONTENT_TYPE"}
 # What is about the connection is no business of the application, which might take a request for a handshake.
 _NOT_PASSED_ON = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
@@ -168,7 +168,7 @@ def build_environ(scope: Scope, body: bytes | None) -> dict[str, Any]:
             if b"_" in name or name in _NOT_PASSED_ON:
                 continue
             key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
-            if len(_environ_names) < _REMEMBERED_NAMES:
+            if len(name) <= _REMEMBERED_LENGTH and len(_environ_names) < _REMEMBERED_NAMES:
                 _environ_names[name] = key
         text = value.decode("latin-1")
         if key in environ:

@@ -53,9 +53,9 @@ class Records(Protocol):
     """
 
     def put(self, record: Record, *, now: datetime, most: int | None = None, events: Sequence[Event] = ()) -> None:
-        """Add a record; of its user's records of its kind, it and those that were created last stay, ``most`` in all.
+        """Add a record; of its user's records of its kind, the ``most`` that were created last stay.
 
-        It stays whatever it is dated: clocks may have been ahead. Simultaneous calls end with no more.
+        Those that are dated more than ``CLOCKS_DIFFER`` ahead count as the first. Simultaneous calls end with no more.
         Raises ``RecordExistsError`` when one of this kind and id is there.
         """
 

@@ -1,7 +1,7 @@
 """Random HTTP requests, put together of what the corpus has and then, some of them, spoilt."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -12,6 +12,9 @@ PAGES = (
     b"/console", b"/console/login", b"/console/logout", b"/console/users", b"/console/users/{id}",
     b"/console/users/{id}/delete", b"/console/users/{id}/token", b"/docs", b"/docs/{id}/docs.js", b"/users/",
 )  # fmt: skip
+# What reads a body, of anybody or of those who are let in.
+_READERS = (b"/login.json", b"/createuser.json", b"/user-auth/login", b"/user-auth/register", b"/users/login")
+_GUARDED_READERS = (b"/api/v2/users/joe", b"/users/noob", b"/users/permission", b"/users/login/oauth")
 _NASTY = (
     b"\x00", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"%00", b"%", b":", b";", b"=",
     b'"', b"\\", b"{", b"[", b"]}", b",", b"/..", b"//", b"?", b"&", b" ", b"\t", b"A" * 3000, b"[" * 3000, b"-1",
@@ -45,6 +48,16 @@ class Inputs:
         self._routes = [(method.encode(), path.encode()) for method, path in operations]
         self._routes += [(method, path) for path in PAGES for method in (b"GET", b"POST")]
         self._presented = presented
+
+    def all(self, random: Random) -> Iterator[Input]:
+        """Yield each thing of the corpus once, where it is read, and all else as it should be."""
+        shown = random.choice(self._presented) if self._presented else b"Accept: */*"
+        readers = _GUARDED_READERS if self._presented else _READERS
+        yield from _in_targets(shown)
+        yield from _in_heads(shown)
+        yield from _in_bodies(random, readers, shown)
+        for data in wholes.REQUESTS.values():
+            yield Input(data, is_whole=False, asks_for=100)
 
     def one(self, random: Random) -> Input:
         if random.random() < 0.1:
@@ -89,6 +102,43 @@ class Inputs:
             else:
                 lines.append(b"Content-Length: %d" % len(body))
         return b"\r\n".join([*lines, b"", body])
+
+
+def _whole(method: bytes, target: bytes, *lines: bytes, body: bytes | None = None) -> Input:
+    head = [b"%s %s HTTP/1.1" % (method, target), b"Host: 127.0.0.1", b"Connection: close", *lines]
+    length = [] if body is None else [b"Content-Length: %d" % len(body)]
+    return Input(b"\r\n".join([*head, *length, b"", body or b""]), is_whole=True, asks_for=1)
+
+
+def _in_targets(shown: bytes) -> Iterator[Input]:
+    for part in names.PARTS.values():
+        yield _whole(b"GET", b"/api/v2/users/" + part, shown)
+    for target in headers.TARGETS.values():
+        yield _whole(b"GET", target, shown)
+    for method in headers.METHODS.values():
+        yield _whole(method, b"/api/v2/users/joe", shown)
+    for query in credentials.QUERIES.values():
+        yield _whole(b"GET", b"/api/v2/users?" + query, shown)
+        yield _whole(b"GET", b"/v2/instances/i/users/?" + query, shown)
+        yield _whole(b"POST", b"/logout.json?" + query, shown)
+
+
+def _in_heads(shown: bytes) -> Iterator[Input]:
+    for line in headers.HEADERS.values():
+        yield _whole(b"GET", b"/api/v2/users/joe", shown, line)
+    for presented in credentials.AUTHORIZATIONS.values():
+        yield _whole(b"GET", b"/api/v2/users", b"Authorization: " + presented)
+    for token in credentials.TOKENS.values():
+        yield _whole(b"GET", b"/api/v2/verify", b"Authorization: Bearer " + token)
+    for cookie in credentials.COOKIES.values():
+        yield _whole(b"POST", b"/logout.json", b"Cookie: " + cookie)
+
+
+def _in_bodies(random: Random, readers: Sequence[bytes], shown: bytes) -> Iterator[Input]:
+    for body in bodies.BODIES.values():
+        yield _whole(b"POST", random.choice(readers), shown, b"Content-Type: " + bodies.JSON, body=body)
+    for kind in bodies.CONTENT_TYPES.values():
+        yield _whole(b"POST", random.choice(readers), shown, b"Content-Type: " + kind, body=b"{}")
 
 
 def _any(random: Random, some: dict[str, bytes]) -> bytes:

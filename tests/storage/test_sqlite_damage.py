@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ from models.errors import SetupError, UnavailableError
 from models.storage import Store
 from models.storage.sqlite.store import SqliteStore
 from tests.storage.stores import Address, find, make_user, opened
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -99,3 +102,36 @@ def test_a_newer_version_that_takes_the_file_over_ends_the_writes(prepared: Stor
         assert connection.execute("SELECT name FROM users").fetchall() == [(None,)]
         connection.execute("PRAGMA user_version = 1")
     prepared.replace(ann, ann.changed(ann.updated_at, name="Ann"), ())
+
+
+_READ_WHILE_READ_ONLY = """
+import sys
+from pathlib import Path
+from threading import Barrier, Thread
+from models.errors import UnavailableError
+from models.storage.sqlite.store import SqliteStore
+from tests.storage.stores import find, make_user
+
+path = Path(sys.argv[1])
+store = SqliteStore(path)
+store.prepare()
+store.close()
+for mode in (0o400, 0o600):
+    for file in path.parent.glob(f"{path.name}*"):
+        file.chmod(0o600 if file.suffix.endswith("lock") else mode)
+    assert find(store, "nobody") is None
+    try:
+        store.insert([make_user("ann")], ())
+        print("written")
+    except UnavailableError as error:
+        print(error)
+    assert find(store, "nobody") is None
+"""
+_UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+
+
+def test_what_was_read_only_is_written_to_at_once(path: Path) -> None:
+    """A connection that was opened while the file could only be read fails no write once it may be written to again."""
+    command = [*_UNPRIVILEGED, sys.executable, "-c", _READ_WHILE_READ_ONLY, str(path)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["SQLite: attempt to write a readonly database", "written"]

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from pymongo import DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from models.errors import RecordExistsError
 from models.events import Event
-from models.records import Record, Use
+from models.records import CLOCKS_DIFFER, Record, Use
 from models.storage.batches import batches
 from models.storage.keyset import is_storable
 from models.storage.mongo.audit import add_events
@@ -128,13 +128,16 @@ def _of_user(user_id: str | None, kinds: Collection[str]) -> Document:
 
 
 def _delete_oldest(database: Database[Document], record: Record, most: int, now: datetime) -> None:
-    """Delete in one order for all, so that several who do so at once delete the same ones, and none its own."""
-    wanted = {
-        **_of_user(record.user_id, [record.kind]),
-        "expires_at": {"$gt": to_millisecond(now)},
-        "_id": {"$ne": record_key(record.kind, record.id)},
-    }
-    newest_first = [("created_at", DESCENDING), ("_id", DESCENDING)]
-    found = database[RECORDS].find(wanted, {"_id": 1}).hint(OF_USER).sort(newest_first).skip(most - 1)
+    """Delete in one order for all, so that several who do so at once delete the same ones."""
+    wanted = {**_of_user(record.user_id, [record.kind]), "expires_at": {"$gt": to_millisecond(now)}}
+    ahead = {"$gt": ["$created_at", to_millisecond(now + CLOCKS_DIFFER)]}
+    surplus_ones: list[Document] = [
+        {"$match": wanted},
+        {"$project": {"created_at": 1, "is_ahead": ahead}},
+        {"$sort": {"is_ahead": ASCENDING, "created_at": DESCENDING, "_id": DESCENDING}},
+        {"$skip": most},
+        {"$project": {"_id": 1}},
+    ]
+    found = database[RECORDS].aggregate(surplus_ones, hint=OF_USER)
     if surplus := [document["_id"] for document in found]:
         database[RECORDS].delete_many({"_id": {"$in": surplus}})

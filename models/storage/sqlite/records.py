@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import RecordExistsError
 from models.events import Event
-from models.records import Record, Use
+from models.records import CLOCKS_DIFFER, Record, Use
 from models.storage.batches import batches
 from models.storage.keyset import is_storable
 from models.storage.sqlite.audit import add_events, event_rows
@@ -36,7 +36,7 @@ RETURNING_OF_USER = f"DELETE FROM records WHERE user_id = ? AND kind = ? AND id 
 DELETE_OLDEST = """
 DELETE FROM records WHERE (kind, id) IN (
     SELECT kind, id FROM records INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?
-    AND id <> ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)
+    ORDER BY created_at > ?, created_at DESC, id DESC LIMIT ? OFFSET ?)
 """
 PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
 
@@ -60,8 +60,8 @@ class SqliteRecords:
             with conflict_raises(RecordExistsError):
                 connection.execute(INSERT, _row(record))
             if most is not None:
-                values = (record.user_id, record.kind, time, record.id, STEP, most - 1)
-                connection.execute(DELETE_OLDEST, values)
+                ahead = milliseconds(now + CLOCKS_DIFFER)
+                connection.execute(DELETE_OLDEST, (record.user_id, record.kind, time, ahead, STEP, most))
             add_events(connection, event_rows(events))
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
