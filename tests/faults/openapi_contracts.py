@@ -35,7 +35,7 @@ _REGISTERED: Refusals = {422: rf'"Username is already registered"|"Password: {_P
 _NO_ISSUER: Refusals = {400: r'"No issuer is configured here\."'}  # 003
 _REFUSED_FIELD = (
     r'("email":\["It is in use\."\]'
-    r'|"token":\["(It cannot be taken; choose another\.|It may not be one character, repeated\.)"\]'
+    rf'|"token":\["(It cannot be taken; choose another\.|{_PASSWORD})"\]'
     rf'|"password":\["{_PASSWORD}"\])'
 )
 _IN_USE: Refusals = {400: rf'{{"invalid_parameters":{{{_REFUSED_FIELD}(,{_REFUSED_FIELD})*}}}}'}  # 004
