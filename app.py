@@ -13,6 +13,7 @@ from flask import Blueprint, Flask
 
 from api import cli, first_start
 from api.application import Doorman
+from api.audit_v2 import AuditV2
 from api.auth import HeaderAuth
 from api.browsers import BrowserRules
 from api.classic import Classic
@@ -23,6 +24,7 @@ from api.debugging import refuse_debugger
 from api.descriptors import websockets_that_fit
 from api.documents import Documents
 from api.errors import ERRORS
+from api.exchanges import by_system, current_origin
 from api.forward_auth import ForwardAuth
 from api.guards import MAX_BODY_BYTES, register_guards
 from api.health import Health
@@ -79,11 +81,12 @@ def create_core(settings: Settings, *, with_first_admin: bool = True) -> Core:
     """Open and prepare the store, and put the core together over it. Raises ``SetupError``, ``UnavailableError``."""
     core = _core_over(open_store(settings), settings)
     try:
-        prepare_store(core.store, _keys(settings), settings.bcrypt_rounds)
+        with by_system():
+            prepare_store(core.store, _keys(settings), settings.bcrypt_rounds, current_origin)
         if with_first_admin:
             first_start.first_admin(settings, core.accounts)
     except BaseException:
-        core.store.close()
+        core.close()
         raise
     return core
 
@@ -106,6 +109,8 @@ def _core_over(store: Store, settings: Settings, meter: Meter = UNMETERED) -> Co
         lifetimes=settings.session_lifetimes,
         issuer=settings.token_issuer,
         meter=meter,
+        whence=current_origin,
+        audit_kept=settings.audit_kept,
     )
 
 
@@ -137,23 +142,23 @@ def create_app(settings: Settings | None = None, core: Core | None = None, launc
     if "console" in settings.surfaces:
         blueprint = Console(core, proxies).blueprint()
         browsers.keep_to_own_pages(blueprint)
-        app.register_blueprint(blueprint)
+        app.open_surface("console", blueprint)
     for surface in sorted(settings.surfaces & _BLUEPRINTS.keys()):
         for blueprint in _BLUEPRINTS[surface](core, proxies, settings):
-            app.register_blueprint(blueprint)
+            app.open_surface(surface, blueprint)
     if "v2" in settings.surfaces:
         forward_auth = ForwardAuth(core, proxies).blueprint()
         browsers.keep_to_proxies(forward_auth)
-        app.register_blueprint(forward_auth)
+        app.open_surface("v2", forward_auth)
         about = {"version": version("doorman"), "workers": settings.workers, "surfaces": sorted(settings.surfaces)}
         status = Status(core.store, HeaderAuth(core.authenticator, proxies), launch, about)
-        app.register_blueprint(status.blueprint())
+        app.open_surface("v2", status.blueprint())
     return app
 
 
 def _v2(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:
     auth = HeaderAuth(core.authenticator, proxies)
-    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint()]
+    return [UsersV2(core, auth).blueprint(), SessionsV2(core, auth).blueprint(), AuditV2(core, auth).blueprint()]
 
 
 def _syncano(core: Core, proxies: TrustedProxies, _: Settings) -> list[Blueprint]:

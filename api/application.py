@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, request
+from flask import Blueprint, Flask, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.routing import Rule
 
@@ -38,7 +38,8 @@ class Doorman(Flask):
         self._proxies = proxies
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS itself, unguarded
         self.url_map.merge_slashes = False
-        self.before_request(_note_route)
+        self.before_request(self._note_route)
+        self._surfaces: dict[str, str] = {}  # by the names of their blueprints
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request, of which our own server knows more than another WSGI server."""
@@ -49,6 +50,18 @@ class Doorman(Flask):
             start_response = _naming(exchange, start_response)
         with RunningFor(exchange):
             return super().__call__(environ, start_response)
+
+    def open_surface(self, surface: str, blueprint: Blueprint) -> None:
+        """Serve a blueprint as a part of a surface, which the audit trail names: nothing can be changed by others."""
+        self._surfaces[blueprint.name] = surface
+        self.register_blueprint(blueprint)
+
+    def _note_route(self) -> None:
+        rule = request.url_rule
+        if rule is not None:
+            exchange = current()
+            exchange.route = rule.rule
+            exchange.surface = self._surfaces.get(rule.endpoint.partition(".")[0])
 
     @property
     def debug(self) -> bool:
@@ -90,9 +103,3 @@ def _naming(exchange: Exchange, start_response: Callable[..., Any]) -> Callable[
         return start_response(status, [*headers, (REQUEST_ID, exchange.request_id)], *error)
 
     return start
-
-
-def _note_route() -> None:
-    rule = request.url_rule
-    if rule is not None:
-        current().route = rule.rule

@@ -12,6 +12,7 @@ from click.shell_completion import get_completion_class
 
 from api.board import Metering, NoMetering
 from api.cli_admin import admin
+from api.cli_audit import audit
 from api.cli_commands import REFUSED, UNAVAILABLE, Commands, RefusedError, as_json_option
 from api.cli_export import export_users
 from api.cli_import import import_users
@@ -42,6 +43,7 @@ for group in (users, admin, keys):
     main.add_command(group)
 
 
+main.add_command(audit)
 main.add_command(import_users)
 main.add_command(export_users)
 
@@ -73,7 +75,8 @@ def _serve(settings: Settings, create_core: CreateCore) -> None:
     serving.listening_address(settings.host, settings.port)  # before anything is made for a service that cannot start
     metering = _metering(settings)
     # Prepared once before the workers start, so that what is wrong is said once, and the first admin is shown once.
-    create_core(settings).store.close()
+    # All of it is closed again, threads included: workers are forked from this process.
+    create_core(settings).close()
     for warning in settings.warnings():
         logger.warning(warning)
     logger.info("Doorman %s serves %s at %s", version("doorman"), settings.store_name, settings.url)

@@ -50,6 +50,7 @@ def export_users(
             opened(create_core, as_json=as_json) as core,
             _replaced(file) if to_file else _standard_output() as out,
         ):
+            core.exports.begin(with_hashes=with_hashes)
             write = _WRITERS[name](out, ALL_FIELDS if with_hashes else PLAIN_FIELDS)
             for found in core.exports.users():
                 if isinstance(found, CorruptRecordError):

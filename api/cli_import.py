@@ -81,13 +81,14 @@ def import_users(
     fifth of a second of a core each. The same import may be run again: who is there already stays. Ends with status 1
     if any user could not be brought in, and says which, and why.
     """
-    entries = _entries(file, file_format, firebase_config)
+    source = _source(file, file_format)
+    entries = _entries(source, firebase_config)
     report = Report(as_json=as_json, dry_run=dry_run)
     with ExitStack() as ends:
         stream = ends.enter_context(_opened(file))
         core = ends.enter_context(opened(create_core, as_json=as_json, may_be_new=True))
         rules = core.importer.rules(passwordless=passwordless)
-        imports = core.importer.imports(rules, OnConflict(on_conflict), dry_run=dry_run)
+        imports = core.importer.imports(rules, OnConflict(on_conflict), source, dry_run=dry_run)
         ends.callback(imports.close)
         checkpoints: Checkpoints | NoCheckpoints = NoCheckpoints()
         if str(file) != "-" and stream.seekable() and not dry_run:
@@ -111,18 +112,27 @@ def import_users(
             report.stop(str(error))
         except KeyboardInterrupt:
             checkpoints.save(report.position, report.counts)
+            if not dry_run:
+                core.importer.ended(source, "interrupted", report.told_counts())
             click.echo(f"Interrupted after {report.position:,} users. The same command goes on from there.", err=True)
             sys.exit(_INTERRUPTED)
+        if not dry_run:
+            is_stopped = report.is_stopped or (stops and report.status)
+            core.importer.ended(source, "stopped" if is_stopped else "done", report.told_counts())
     report.show()
     sys.exit(report.status)
 
 
-def _entries(file: Path, file_format: str | None, firebase_config: Path | None) -> Entries:
-    name = file_format or _SUFFIXES.get(file.suffix.lower() or file.name)
-    if name is None:
+def _source(file: Path, file_format: str | None) -> str:
+    source = file_format or _SUFFIXES.get(file.suffix.lower() or file.name)
+    if source is None:
         raise click.UsageError("The file's name does not tell what it holds: say --format.")
-    if name != "firebase":
-        return _FORMATS[name]
+    return source
+
+
+def _entries(source: str, firebase_config: Path | None) -> Entries:
+    if source != "firebase":
+        return _FORMATS[source]
     if firebase_config is None:
         raise click.UsageError("Hashes of Firebase need --firebase-config, a file with the project's parameters.")
     try:

@@ -44,12 +44,12 @@ def revoke(
     with opened(create_core, as_json=as_json) as core:
         user = core.accounts.get(user_name, kind_of(oauth=oauth))
         if are_all:
-            revoked = core.sessions.revoke_all(user)
+            revoked = core.sessions.revoke_all(None, user)
         else:
             wanted = {core.sessions.find(user, session_id).id for session_id in session_ids}  # all or none
             revoked = 0
             for session_id in wanted:
                 with suppress(SessionNotFoundError):  # it has ended by itself meanwhile
-                    core.sessions.revoke(user, session_id)
+                    core.sessions.revoke(None, user, session_id)
                     revoked += 1
     show({"user_name": user.user_name, "revoked": revoked}, as_json=as_json)

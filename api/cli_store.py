@@ -7,6 +7,7 @@ from typing import Protocol
 
 import click
 
+from api.exchanges import by_command_line
 from api.logs import configure_logging
 from api.settings import Settings
 from models.core import Core
@@ -37,7 +38,8 @@ def opened(create_core: CreateCore, *, as_json: bool, may_be_new: bool = False) 
         _require_file(settings.sqlite_path)
     core = create_core(settings, with_first_admin=False)
     try:
-        yield core
+        with by_command_line():
+            yield core
     finally:
         core.close()
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from api.exchanges import by_system
 from api.settings import Settings
 from models.account_rules import Changes
 from models.accounts import Accounts
@@ -77,6 +78,11 @@ def first_admin(settings: Settings, accounts: Accounts, out: TextIO | None = Non
     A random password is shown if standard output is a terminal. Otherwise it goes to a file of mode 0600, since the
     output of a service is a log. The file is there before the account is, so that no crash leaves a locked door.
     """
+    with by_system():
+        _first_admin(settings, accounts, out)
+
+
+def _first_admin(settings: Settings, accounts: Accounts, out: TextIO | None) -> None:
     if settings.basic_auth_user is not None and settings.basic_auth_password is not None:
         fields: Changes = {"password": settings.basic_auth_password}
         if settings.auth_token is not None:

@@ -58,8 +58,17 @@ class Report:
         self._saved = now
         return True
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the rest of the file cannot be read."""
+        return self._stopped is not None
+
+    def told_counts(self) -> dict[str, int]:
+        """Return what became of how many users."""
+        return {outcome.value: self.counts[outcome.value] for outcome in Outcome}
+
     def show(self) -> None:
-        counts = {outcome.value: self.counts[outcome.value] for outcome in Outcome}
+        counts = self.told_counts()
         lost_tokens, weak_hashes = self.counts[_LOST_TOKENS], self.counts[_WEAK_HASHES]
         if self._as_json:
             more = {"dry_run": self._dry_run, _WEAK_HASHES: weak_hashes, _LOST_TOKENS: lost_tokens}

@@ -77,6 +77,9 @@ OPTIONS: Mapping[str, Option] = {
     "REGISTRATIONS_PER_HOUR": Option("20", "1 to 100000 for each address", integer(1, 100_000)),
     "SESSION_IDLE_DAYS": Option("30", "1 to 365 days, after which an unused session ends", integer(1, 365)),
     "SESSION_MAX_DAYS": Option("90", "1 to 365 days, after which any session ends", integer(1, 365)),
+    "AUDIT_DAYS": Option(
+        "400", "0 to 36500 days that the audit trail keeps an event; 0 is for ever", integer(0, 36_500)
+    ),
     "TOKEN_DAYS": Option("7", "1 to 90 days, after which a JSON Web Token ends", integer(1, 90)),
     "TOKEN_ISSUER": Option("doorman", "1 to 200 characters without spaces", matching(r"[!-~]{1,200}")),
     "OIDC_ISSUER": Option("", "an https URL without a query, or http on loopback", issuer_url),

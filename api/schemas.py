@@ -83,14 +83,16 @@ class Groups(fields.Field[tuple[UserGroup, ...]]):
         return groups
 
 
-class _Strict(Schema):
+class Strict(Schema):
+    """What refuses fields that it does not know."""
+
     class Meta:
         unknown = RAISE
 
     error_messages = {"unknown": "It is not a field that can be given here."}  # noqa: RUF012 - marshmallow's own API
 
 
-class UserFields(_Strict):
+class UserFields(Strict):
     """What can be set on a user."""
 
     password = SecretText(metadata=means("8 code points to 72 bytes of UTF-8, not a common one.", **NEW_PASSWORD))
@@ -103,7 +105,7 @@ class UserFields(_Strict):
     disabled = Flag(metadata=means("Whether the user's credentials are refused."))
 
 
-class UserQuery(_Strict):
+class UserQuery(Strict):
     """The query of the routes for one user."""
 
     oauth = Digits(0, 1, load_default=0, meaning="1 names the OAuth users instead of the ordinary ones.")
@@ -124,13 +126,13 @@ class SessionsQuery(UserQuery):
     but = Text(load_default=None, data_key="except", metadata=means("The id of a session that stays."))
 
 
-class VerifyQuery(_Strict):
+class VerifyQuery(Strict):
     """The query of forward authentication."""
 
     group = Groups(load_default=None, metadata=means("Demand one of these groups."))
 
 
-class UsersClassQuery(_Strict):
+class UsersClassQuery(Strict):
     """The query of the list of the users class."""
 
     query = Text(

@@ -7,6 +7,7 @@ from api.queries import query
 from api.schemas import SESSIONS_QUERY, dump_session
 from api.v2_requests import enter, named_oauth
 from models.core import Core
+from models.credentials import Caller
 from models.permissions import Action
 from models.user import User
 
@@ -31,16 +32,18 @@ class SessionsV2:
 
     def list_sessions(self, user_name: str) -> Response:
         """List the sessions that open a user, the one that began last first: at most 100 of each kind."""
-        user = self._user(user_name)
+        _, user = self._entered(user_name)
         return jsonify(sessions=[dump_session(session) for session in self._core.sessions.of(user)])
 
     def read_session(self, user_name: str, session_id: str) -> Response:
         """Show one session."""
-        return jsonify(dump_session(self._core.sessions.find(self._user(user_name), session_id)))
+        _, user = self._entered(user_name)
+        return jsonify(dump_session(self._core.sessions.find(user, session_id)))
 
     def revoke_session(self, user_name: str, session_id: str) -> Response:
         """End one session."""
-        self._core.sessions.revoke(self._user(user_name), session_id)
+        caller, user = self._entered(user_name)
+        self._core.sessions.revoke(caller, user, session_id)
         return jsonify({})
 
     def revoke_sessions(self, user_name: str) -> Response:
@@ -48,8 +51,8 @@ class SessionsV2:
         caller = enter(self._auth, Action.SESSIONS, user_name, SESSIONS_QUERY)
         asked = query(SESSIONS_QUERY)
         user = self._core.accounts.get(user_name, asked["oauth"], caller=caller)
-        return jsonify(revoked=self._core.sessions.revoke_all(user, asked["but"]))
+        return jsonify(revoked=self._core.sessions.revoke_all(caller, user, asked["but"]))
 
-    def _user(self, user_name: str) -> User:
+    def _entered(self, user_name: str) -> tuple[Caller, User]:
         caller = enter(self._auth, Action.SESSIONS, user_name)
-        return self._core.accounts.get(user_name, named_oauth(), caller=caller)
+        return caller, self._core.accounts.get(user_name, named_oauth(), caller=caller)

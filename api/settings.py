@@ -49,6 +49,7 @@ class Settings:
     registrations_per_hour: int
     session_idle_days: int
     session_max_days: int
+    audit_days: int
     token_days: int
     token_issuer: str
     oidc_issuer: str | None
@@ -105,6 +106,11 @@ class Settings:
             absolute=timedelta(days=self.session_max_days),
             token=timedelta(days=self.token_days),
         )
+
+    @property
+    def audit_kept(self) -> timedelta | None:
+        """For how long the audit trail keeps its events; ``None`` is for ever."""
+        return timedelta(days=self.audit_days) if self.audit_days else None
 
     @property
     def relying_party(self) -> RelyingParty | None:

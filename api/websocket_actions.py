@@ -66,7 +66,7 @@ class UserConversations:
             self._proxies.client(environ),
             Secret(environ.get("HTTP_AUTHORIZATION", "")),
             environ.get("HTTP_USER_AGENT", ""),
-            exchange=exchange.follow_up(),
+            exchange=exchange.follow_up("websocket"),
             meter=self._meter,
         )
 
@@ -89,7 +89,7 @@ class UserConversation:
         meter: Meter = UNMETERED,
     ) -> None:
         self.client = client
-        self._exchange = exchange or Exchange()
+        self._exchange = exchange or Exchange("websocket")
         self._meter = meter
         self._core = core
         self._authorization = authorization

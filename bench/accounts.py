@@ -60,7 +60,7 @@ def insert(environment: Environment, added: Iterable[User]) -> None:
     with closing(open_store(Settings.from_env(environment))) as store:
         store.prepare()
         while batch := list(itertools.islice(iterator, INSERT_BATCH)):
-            store.insert(batch)
+            store.insert(batch, ())
 
 
 def names(prefix: str) -> Callable[[int], list[str]]:

@@ -96,7 +96,7 @@ def _imported(environment: Environment, file: Path) -> float:
 def _inserted(environment: Environment, count: int) -> float:
     with closing(open_store(Settings.from_env(environment))) as store:
         store.prepare()
-        return _timed(count, store.insert)
+        return _timed(count, lambda users: store.insert(users, ()))
 
 
 def _in_bulk(environment: Environment, count: int) -> float:

@@ -1,7 +1,6 @@
 """Accounts: creating, reading, changing and deleting them. Every surface and the command line come through here."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,19 +8,13 @@ from models.account_rules import AccountRules, Asker, Changes, CheckedChanges, n
 from models.clients import Client
 from models.compare_and_set import compare_and_set
 from models.credentials import Authenticator, Caller
-from models.errors import (
-    EmailInUseError,
-    InvalidParametersError,
-    PreconditionFailedError,
-    TokenInUseError,
-    UserExistsError,
-    UserNotFoundError,
-)
-from models.login_limiter import LoginLimiter
+from models.errors import PreconditionFailedError, UserExistsError, UserNotFoundError
 from models.lookups import NOTHING, Foreseen, Lookups
 from models.names import UserName
 from models.secret import Secret
 from models.storage import Store
+from models.told_values import ToldValues
+from models.trail import Trail
 from models.user import OAuth, User, new_user
 
 Precondition = Callable[[User], bool]
@@ -53,14 +46,16 @@ class Accounts:
         rules: AccountRules,
         *,
         authenticator: Authenticator,
-        limiter: LoginLimiter,
+        values: ToldValues,
+        trail: Trail,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._lookups = lookups
         self._rules = rules
         self._authenticator = authenticator
-        self._limiter = limiter
+        self._values = values
+        self._trail = trail
         self._clock = clock
 
     def get(
@@ -80,11 +75,11 @@ class Accounts:
         Raises ``InvalidParametersError`` and ``UserExistsError``. Of simultaneous creates one wins.
         """
         checked = self._new_name(user_name, fields, oauth)
-        with self._values_named(caller, fields):
+        with self._values.named(caller, fields):
             user = self._new_user(_asker(caller), checked, oauth)
             if caller is not None:
                 self._authenticator.recheck(caller)
-            self._store.insert([user])
+            self._store.insert([user], self._trail.created(_user_of(caller), user))
         return user
 
     def register(
@@ -97,14 +92,14 @@ class Accounts:
         checked = self._new_name(user_name, {"password": password, "email": email}, 0)
         admit()
         user = self._new_user(client, checked, 0)
-        self._store.insert([user])
+        self._store.insert([user], self._trail.created(user, user))
         return user
 
     def create_oauth(self, client: Client, user_name: str, fields: Changes) -> User:
         """Add an OAuth user whom an issuer has named. Raises as ``create`` does."""
         checked = self._new_name(user_name, fields, 1)
         user = self._new_user(client, checked, 1)
-        self._store.insert([user])
+        self._store.insert([user], self._trail.created(user, user))
         return user
 
     def create_first_admin(self, user_name: str, fields: Changes) -> bool:
@@ -115,8 +110,9 @@ class Accounts:
         if self._store.has_admin():
             return False
         checked = self._rules.check(user_name, {**fields, "user_group": "admin"}, creating=True)
-        with self._values_named(None, fields):
-            return self._store.insert_first_admin(self._new_user(_asker(None), checked, 0))
+        with self._values.named(None, fields):
+            user = self._new_user(_asker(None), checked, 0)
+            return self._store.insert_first_admin(user, self._trail.created(None, user))
 
     def has_admin(self) -> bool:
         """Tell whether the store has an enabled ordinary admin with a password."""
@@ -131,7 +127,7 @@ class Accounts:
         precondition: Precondition | None = None,
     ) -> User:
         """Change the given fields. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
-        with self._values_named(caller, changes):
+        with self._values.named(caller, changes):
             return self._update(caller, named, changes, oauth, precondition)
 
     def refresh(
@@ -148,7 +144,7 @@ class Accounts:
         """Remove a user. Raises as ``get`` does, and ``PreconditionFailedError`` and ``LastAdminError``."""
 
         def write(user: User) -> User:
-            self._store.delete(user)
+            self._store.delete(user, self._trail.deleted(_user_of(caller), user))
             return user
 
         self._compare_and_set(caller, UserId(self.get(named, oauth, caller=caller).id), precondition, write)
@@ -169,7 +165,7 @@ class Accounts:
 
         def write(before: User) -> User:
             after = before.changed(self._clock(), **columns)
-            self._store.replace(before, after)
+            self._store.replace(before, after, self._trail.changed(_user_of(caller), before, after))
             return after
 
         return self._compare_and_set(caller, UserId(user.id), precondition, write)
@@ -191,26 +187,6 @@ class Accounts:
             return user
 
         return compare_and_set(read, write)
-
-    @contextmanager
-    def _values_named(self, caller: Caller | None, changes: Changes) -> Iterator[None]:
-        """Turn the store's word that a value is another's into the field's rule; it does not say whose.
-
-        Whoever is told something by that has failed to log in, and has to wait as long.
-        """
-        guesser = caller if caller is not None and _tells_something(caller, changes) else None
-        if guesser is not None:
-            self._limiter.admit(guesser.client, f"id {guesser.user.id}", is_vouched=True)
-        try:
-            yield
-        except EmailInUseError as error:
-            raise InvalidParametersError({"email": ["It is in use."]}) from error
-        except (TokenInUseError, UserExistsError) as error:
-            if guesser is not None:
-                self._limiter.failed(guesser.client, f"id {guesser.user.id}", is_vouched=True)
-            if isinstance(error, UserExistsError):
-                raise
-            raise InvalidParametersError({"token": ["It cannot be taken; choose another."]}) from error
 
     def _new_name(self, user_name: str, fields: Changes, oauth: OAuth) -> CheckedChanges:
         checked = self._rules.check(user_name, fields, oauth, creating=True)
@@ -238,9 +214,8 @@ def _meet(precondition: Precondition | None, user: User) -> None:
         raise PreconditionFailedError
 
 
-def _tells_something(caller: Caller, changes: Changes) -> bool:
-    """Tell whether a refusal tells a credential (the token is another's), or that there is a user (the name is)."""
-    return "token" in changes or ("user_name" in changes and caller.user.user_group != "admin")
+def _user_of(caller: Caller | None) -> User | None:
+    return None if caller is None else caller.user
 
 
 def _asker(caller: Caller | None) -> Asker:

@@ -239,7 +239,7 @@ class Authenticator:
             return Caller(user, client, digests)
         after = user.changed(self._clock(), token_digests=digests)
         try:
-            self._store.replace(user, after)
+            self._store.replace(user, after, ())  # it is the same token: nothing has happened
         except (RevisionMismatchError, TokenInUseError, UnavailableError):
             return Caller(user, client, digests)  # the token works as it is, and the next request tries again
         return Caller(after, client, digests)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from models.events import Kind
 from models.patience import patiently
 from models.secret_key import KeyRing
 from models.storage import Found, Store
+from models.trail import Trail
 from models.user import OAuth, User
 
 _PAGE = 1000
@@ -23,9 +25,14 @@ ALL_FIELDS = (*PLAIN_FIELDS, "epoch", "revision", "password_hash", "token_hash",
 class Exports:
     """Reads all users of one store by pages. Who is added, renamed or removed meanwhile may be in it or not."""
 
-    def __init__(self, store: Store, keys: KeyRing) -> None:
+    def __init__(self, store: Store, keys: KeyRing, trail: Trail) -> None:
         self._store = store
+        self._trail = trail
         self._key_ids = [key.id for key in keys.keys]
+
+    def begin(self, *, with_hashes: bool) -> None:
+        """Write down that users are exported, before any of them is. Raises ``UnavailableError``."""
+        self._store.audit.add(self._trail.by_operator(Kind.USERS_EXPORTED, with_hashes=with_hashes))
 
     def users(self) -> Iterator[Found]:
         """Yield each user, in order of names, the OAuth users last; or the error for one that cannot be read."""

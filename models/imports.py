@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -17,14 +16,16 @@ from models.errors import (
     TokenInUseError,
     UserExistsError,
 )
+from models.events import Kind
 from models.import_costs import ImportCosts
 from models.import_results import OnConflict, Outcome, Result
 from models.import_rules import SECRETS, Candidate, ImportRules, refused_changes
-from models.passwords import Hasher, PasswordPolicy
+from models.passwords import Hasher
 from models.patience import patiently
 from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Found, Store
+from models.trail import Trail
 from models.user import User
 
 _COMPARED = (
@@ -53,7 +54,9 @@ class Imports:
         keys: KeyRing,
         *,
         on_conflict: OnConflict,
+        source: str,
         dry_run: bool,
+        trail: Trail,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -61,7 +64,9 @@ class Imports:
         self._hasher = hasher
         self._keys = keys
         self._on_conflict = on_conflict
+        self._source = source
         self._dry_run = dry_run
+        self._trail = trail
         self._clock = clock
         self._looks_first = dry_run
         self._costs = ImportCosts(store)
@@ -84,7 +89,7 @@ class Imports:
         # Most batches are of new users, or of users who are there: what the last one was is a good guess.
         if users and not self._looks_first:
             try:
-                patiently(lambda: self._store.insert(users))
+                self._add(users)
             except (UserExistsError, EmailInUseError, TokenInUseError):
                 self._looks_first = True
             else:
@@ -110,7 +115,7 @@ class Imports:
         if not batch:
             return {}
         try:
-            patiently(lambda: self._store.insert(users))
+            self._add(users)
         except (UserExistsError, EmailInUseError, TokenInUseError) as error:
             if len(batch) > 1:
                 half = len(batch) // 2
@@ -123,6 +128,10 @@ class Imports:
             name, rule = _TAKEN[type(error)]
             return {candidate.place: _failed(candidate, {name: [rule]})}
         return {candidate.place: _made(candidate) for candidate in batch}
+
+    def _add(self, users: Sequence[User]) -> None:
+        events = self._trail.by_operator(Kind.USERS_IMPORTED, format=self._source, users=len(users))
+        patiently(lambda: self._store.insert(users, events))
 
     def _settle(self, candidate: Candidate, found: Found) -> Result:
         """Decide about a user who is there."""
@@ -163,7 +172,7 @@ class Imports:
                 outcome = Outcome.UNCHANGED
                 return before
             after = before.changed(self._clock(), **candidate.changes(wanted, hashed))
-            self._store.replace(before, after)
+            self._store.replace(before, after, self._trail.changed(None, before, after))
             return after
 
         try:
@@ -217,22 +226,3 @@ def _made(candidate: Candidate) -> Result:
 
 def _failed(candidate: Candidate, rules: Mapping[str, Sequence[str]]) -> Result:
     return Result(candidate.place, Outcome.FAILED, candidate.name.shown, rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Importer:
-    """Begins imports into one store."""
-
-    store: Store
-    policy: PasswordPolicy
-    hasher: Hasher
-    keys: KeyRing
-    clock: Callable[[], datetime]
-
-    def rules(self, *, passwordless: bool) -> ImportRules:
-        return ImportRules(self.policy, self.keys, self.hasher.rounds, passwordless=passwordless)
-
-    def imports(self, rules: ImportRules, on_conflict: OnConflict, *, dry_run: bool) -> Imports:
-        return Imports(
-            self.store, rules, self.hasher, self.keys, on_conflict=on_conflict, dry_run=dry_run, clock=self.clock
-        )

@@ -8,6 +8,7 @@ from threading import Lock
 from models.clients import Client
 from models.errors import TooManyAttemptsError, UnavailableError
 from models.guesses import Persistent, RepeatedFailures
+from models.login_failures import LoginFailures
 from models.records import Counted
 from models.secret_key import KeyRing
 from models.storage import Store
@@ -29,8 +30,9 @@ class LoginLimiter:
     ``credential`` is what this process calls the one that is presented (``RememberedCredentials.name_of``).
     """
 
-    def __init__(self, store: Store, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, keys: KeyRing, clock: Callable[[], datetime], failures: LoginFailures) -> None:
         self._store = store
+        self._failures = failures
         self._key = keys.lasting
         self._clock = clock
         # What this process knows of counters: until when they refuse, and what they held.
@@ -47,25 +49,31 @@ class LoginLimiter:
         known = (self._known.get(key) for key in self._free_failures(client, user_name, is_vouched=is_vouched))
         # More than the longest pause means that the clock was set back: then the store is asked.
         latest = now + timedelta(seconds=_LONGEST_PAUSE)
-        self._refuse([self._repeated.end((client.address, credential), now)], now)
+        self._refuse(client, user_name, [self._repeated.end((client.address, credential), now)], now)
         try:
-            self._refuse((end for end, _ in filter(None, known) if end <= latest), now)
+            _refuse((end for end, _ in filter(None, known) if end <= latest), now)
         except TooManyAttemptsError as refusal:
-            if user_name is not None:
-                self.note_refused(client, user_name, refusal)
+            self.note_refused(client, user_name, refusal)
             raise
 
-    def note_refused(self, client: Client, user_name: str, refusal: TooManyAttemptsError) -> None:
+    def note_refused(self, client: Client, user_name: str | None, refusal: TooManyAttemptsError) -> None:
         """Note a guess that was refused without being looked at."""
-        now = self._clock()
-        self._persistent.note((client.address, user_name), now + timedelta(seconds=refusal.retry_after), now)
+        self._failures.refused(client, user_name)
+        if user_name is not None:
+            now = self._clock()
+            self._persistent.note((client.address, user_name), now + timedelta(seconds=refusal.retry_after), now)
 
     def refuse_persistent(self, client: Client, user_name: str) -> None:
         """Refuse even what is remembered, where so many were refused that this would tell which one is right."""
         now = self._clock()
         end = self._persistent.end((client.address, user_name))
         # As above: a pause that ends later is one of a clock that was ahead.
-        self._refuse([end if end is not None and end <= now + timedelta(seconds=_LONGEST_PAUSE) else None], now)
+        self._refuse(
+            client,
+            user_name,
+            [end if end is not None and end <= now + timedelta(seconds=_LONGEST_PAUSE) else None],
+            now,
+        )
 
     def admit(self, client: Client, user_name: str | None = None, *, is_vouched: bool = False) -> int:
         """Let a credential be looked at, and return how often its address (vouched for: its name there) has failed.
@@ -73,12 +81,20 @@ class LoginLimiter:
         Raises ``TooManyAttemptsError`` while the address, or the user name from there, is slowed down. Where a known
         caller vouches for it, the name's tries from there count, and the address's do not.
         """
+        try:
+            return self.readmit(client, user_name, is_vouched=is_vouched)
+        except TooManyAttemptsError:
+            self._failures.refused(client, user_name)
+            raise
+
+    def readmit(self, client: Client, user_name: str | None = None, *, is_vouched: bool = False) -> int:
+        """Do as ``admit`` does, for a caller who calls ``note_refused``."""
         now = self._clock()
         free_failures = self._free_failures(client, user_name, is_vouched=is_vouched)
         found = self._store.counters.find(free_failures, now=now)
         ends = {key: self._end(key, failures, free_failures[key], now) for key, failures in found.items()}
         self._note({key: (end, found[key]) for key, end in ends.items() if end > now})
-        self._refuse(ends.values(), now)
+        _refuse(ends.values(), now)
         address = found.get(next(iter(free_failures)))
         return address.count if address else 0
 
@@ -91,6 +107,7 @@ class LoginLimiter:
         A forgotten job with an old password uses up nothing of what others at its address have.
         """
         about_to_wait()
+        self._failures.failed(client, user_name)
         now = self._clock()
         repeated = None if credential is None else (client.address, credential)
         if repeated and self._repeated.count(repeated, now):
@@ -132,11 +149,18 @@ class LoginLimiter:
                 # The store knows them all, so that forgetting some costs no more than looking there.
                 self._known = dict(ends)
 
-    @staticmethod
-    def _refuse(ends: Iterable[datetime | None], now: datetime) -> None:
-        seconds = max(((end - now).total_seconds() for end in ends if end is not None), default=0.0)
-        if seconds > 0:
-            raise TooManyAttemptsError(math.ceil(seconds))
+    def _refuse(self, client: Client, user_name: str | None, ends: Iterable[datetime | None], now: datetime) -> None:
+        try:
+            _refuse(ends, now)
+        except TooManyAttemptsError:
+            self._failures.refused(client, user_name)
+            raise
+
+
+def _refuse(ends: Iterable[datetime | None], now: datetime) -> None:
+    seconds = max(((end - now).total_seconds() for end in ends if end is not None), default=0.0)
+    if seconds > 0:
+        raise TooManyAttemptsError(math.ceil(seconds))
 
 
 def _pause(failures: int) -> timedelta:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from models.errors import DoormanError, UnavailableError
 from models.meter import STORE_FAILED, STORE_TIME, Meter
-from models.storage import Counters, Records, Store
+from models.storage import Audit, Counters, Records, Store
 
 
 def measured(store: Store, meter: Meter) -> Store:
@@ -16,6 +16,7 @@ def measured(store: Store, meter: Meter) -> Store:
     whole = _Measured(Store, store, "", meter)
     whole.records = _Measured(Records, store.records, "records.", meter)
     whole.counters = _Measured(Counters, store.counters, "counters.", meter)
+    whole.audit = _Measured(Audit, store.audit, "audit.", meter)
     return cast("Store", whole)
 
 
@@ -24,6 +25,7 @@ class _Measured:
 
     records: object
     counters: object
+    audit: object
 
     def __init__(self, protocol: type, part: object, prefix: str, meter: Meter) -> None:
         self._part = part

@@ -76,7 +76,7 @@ class PasswordChecks:
             self._expect_highest_cost()
             with self._gate.login(client.network, failures):
                 # Others from there may have failed since this one was admitted, up to just before it began.
-                self._limiter.admit(client, name, is_vouched=attempt.is_vouched)
+                self._limiter.readmit(client, name, is_vouched=attempt.is_vouched)
                 self._hasher.expect_foreign(self._recipes)  # which takes the time of some checks, once
                 is_right = self._hasher.verify(attempt.secret, stored, may_open=may_open)
                 if is_right and stored is not None and self._may_rehash():
@@ -123,7 +123,7 @@ class PasswordChecks:
 
         def write(before: User) -> User:
             after = before.rehashed(made)
-            self._store.replace(before, after)
+            self._store.replace(before, after, ())  # the password is the same: nothing has happened
             return after
 
         try:

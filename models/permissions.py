@@ -19,6 +19,7 @@ class Action(Enum):
     REFRESH = "refresh"
     DELETE = "delete"
     STATUS = "status"  # of the service
+    AUDIT = "audit"  # to read what has happened
     SESSIONS = "sessions"  # to see them, and to end them
 
 

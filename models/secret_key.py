@@ -27,6 +27,7 @@ class SecretKey:
         self._sealing = AESGCM(self._derive("signing-keys", 32))
         self._limiter = hmac.new(self._derive("login-limiter", 32), digestmod="sha256")
         self._forms = hmac.new(self._derive("console-forms", 32), digestmod="sha256")
+        self._audit = hmac.new(self._derive("audit", 32), digestmod="sha256")
 
     def token_digest(self, token: Secret) -> str:
         """Return the HMAC-SHA256 by which a token is found, in hex. It can be computed by the key's holders alone."""
@@ -43,6 +44,10 @@ class SecretKey:
     def form_digest(self, *parts: str) -> str:
         """Return what a form has to bring along to be one of a session's own pages, in hex."""
         return _digest(self._forms, json.dumps(parts).encode())
+
+    def audit_digest(self, *parts: str) -> str:
+        """Return what the audit trail has in the place of what was tried, in hex: it tells nobody a name."""
+        return _digest(self._audit, json.dumps(parts).encode())
 
     def seal(self, plain: bytes, name: str) -> bytes:
         """Encrypt what the store keeps under ``name``, bound to it: AES-256-GCM, a random nonce first."""

@@ -3,19 +3,21 @@
 import re
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models.clients import Client
 from models.credentials import Caller
 from models.errors import NotAuthenticatedError, SessionNotFoundError
+from models.events import Event
 from models.lookups import Lookups
 from models.meter import SESSIONS_BEGUN, SESSIONS_ENDED, SESSIONS_PRESENTED, UNMETERED, Meter
 from models.records import Record, Use
 from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
+from models.trail import Trail
 from models.user import User
 from models.uses import Uses
 
@@ -99,9 +101,11 @@ class Sessions:
         clock: Callable[[], datetime],
         lifetimes: Lifetimes,
         uses: Uses,
+        trail: Trail,
         meter: Meter = UNMETERED,
     ) -> None:
         self._meter = meter
+        self._trail = trail
         self._records = store.records
         self._lookups = lookups
         self._keys = keys
@@ -142,7 +146,7 @@ class Sessions:
 
     def end(self, caller: Caller) -> bool:
         """End the session that the caller came by; return whether it had not ended yet."""
-        return caller.session is not None and self._delete(*caller.session)
+        return caller.session is not None and self._delete(caller.user, caller.user, *caller.session)
 
     @staticmethod
     def shown_id(caller: Caller) -> str | None:
@@ -157,27 +161,31 @@ class Sessions:
         """Return one of the user's sessions. Raises ``SessionNotFoundError``."""
         return self._session(self._named(user, session_id))
 
-    def revoke(self, user: User, session_id: str) -> None:
-        """End one of the user's sessions. Raises ``SessionNotFoundError``."""
+    def revoke(self, caller: Caller | None, user: User, session_id: str) -> None:
+        """End one of the user's sessions. Raises ``SessionNotFoundError``.
+
+        ``caller`` is who asks; ``None`` is the operator at the command line.
+        """
         record = self._named(user, session_id)
-        if not self._delete(record.kind, record.id):
+        if not self._delete(None if caller is None else caller.user, user, record.kind, record.id):
             raise SessionNotFoundError
 
-    def revoke_all(self, user: User, but: str | None = None) -> int:
+    def revoke_all(self, caller: Caller | None, user: User, but: str | None = None) -> int:
         """End the user's sessions, all or all ``but`` one; return how many. Raises ``SessionNotFoundError``."""
-        if but is None:
-            in_force = self._in_force(user)
-            for kind in KINDS:
-                self._records.delete_of(user.id, kind.name)
-            for record in in_force:
-                self._meter.count(SESSIONS_ENDED, record.kind)
-            return len(in_force)
-        self._named(user, but)
-        others = [record for record in self._in_force(user) if _shown_id(record) != but]
-        return sum(self._delete(record.kind, record.id) for record in others)
+        now, actor = self._clock(), None if caller is None else caller.user
+        kept = None if but is None else self._named(user, but).id
 
-    def _delete(self, kind: str, record_id: str) -> bool:
-        is_gone = self._records.delete(kind, record_id)
+        def told(removed: Sequence[Record]) -> Sequence[Event]:
+            return self._trail.sessions_revoked(actor, user, self._opening(user, removed, now))
+
+        ended = self._opening(user, self._records.delete_of(user.id, _NAMES, but=kept, told=told), now)
+        for record in ended:
+            self._meter.count(SESSIONS_ENDED, record.kind)
+        return len(ended)
+
+    def _delete(self, actor: User | None, user: User, kind: str, record_id: str) -> bool:
+        events = self._trail.session_revoked(actor, user, kind, record_id[:_SHOWN_LENGTH])
+        is_gone = self._records.delete(kind, record_id, events=events)
         self._meter.count(SESSIONS_ENDED, kind, by=is_gone)
         return is_gone
 
@@ -191,7 +199,10 @@ class Sessions:
 
     def _in_force(self, user: User) -> list[Record]:
         now = self._clock()
-        records = self._records.of_user(user.id, _NAMES, now=now)
+        return self._opening(user, self._records.of_user(user.id, _NAMES, now=now), now)
+
+    def _opening(self, user: User, records: Iterable[Record], now: datetime) -> list[Record]:
+        """Return those of the user's records that open it."""
         return [record for record in records if record.epoch == user.epoch and self._end(record) > now]
 
     def _named(self, user: User, session_id: str) -> Record:

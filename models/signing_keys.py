@@ -11,10 +11,12 @@ from threading import Lock
 from typing import Any
 
 from models.errors import UnavailableError
+from models.events import Event, Kind
 from models.jwt import SigningKey
 from models.records import Record
 from models.secret_key import KeyRing
 from models.storage import Records
+from models.trail import Trail
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +46,11 @@ class SigningKeys:
     minute; and for as long a key is known that was retired meanwhile.
     """
 
-    def __init__(self, records: Records, keys: KeyRing, *, clock: Callable[[], datetime], lifetime: timedelta) -> None:
+    def __init__(
+        self, records: Records, keys: KeyRing, *, trail: Trail, clock: Callable[[], datetime], lifetime: timedelta
+    ) -> None:
         self._records = records
+        self._trail = trail
         self._keys = keys
         self._clock = clock
         self._lifetime = lifetime
@@ -79,11 +84,12 @@ class SigningKeys:
 
     def rotate(self) -> str:
         """Make a new key, which signs when others have had the time to hear of it; return its id."""
-        return self._make(self._clock()).id
+        return self._make(self._clock(), self._trail.by_operator).id
 
     def retire(self, key_id: str) -> bool:
         """Forget a key, and with it all that it signed; return whether it was there."""
-        return self._records.delete(_KIND, key_id)
+        events = self._trail.by_operator(Kind.KEY_RETIRED, key_id=key_id)
+        return self._records.delete(_KIND, key_id, events=events)
 
     def _look(self) -> _Known:
         """Return what is known, read anew after a minute: by one thread, which others await if they know nothing."""
@@ -122,7 +128,7 @@ class SigningKeys:
         ]
         keys = [key for _, key in opened]
         if not own or max(end for _, end, _ in own) - now <= _MADE_AHEAD:
-            keys.insert(0, made := self._make(now))
+            keys.insert(0, made := self._make(now, self._trail.by_system))
             if not own:
                 return _Known(keys, made, now)
         signs = next((key for created_at, _, key in own if now - created_at >= _PUBLISHED_AHEAD), own[-1][2])
@@ -132,7 +138,7 @@ class SigningKeys:
         """Return until when a key signs: it must be known for as long as its tokens last, whatever that is by now."""
         return min(record.created_at + _SIGNS_FOR, record.expires_at - self._lifetime - _LOOKED_AT_EVERY)
 
-    def _make(self, now: datetime) -> SigningKey:
+    def _make(self, now: datetime, told: Callable[..., list[Event]]) -> SigningKey:
         key = SigningKey.make(secrets.token_urlsafe(16))
         sealed = b64encode(self._keys.current.seal(key.pem(), key.id)).decode()
         record = Record(
@@ -144,7 +150,7 @@ class SigningKeys:
             expires_at=now + _SIGNS_FOR + self._lifetime + _LOOKED_AT_EVERY,
             data={"sealed": sealed, "sealed_under": self._keys.current.id},
         )
-        self._records.put(record, now=now)
+        self._records.put(record, now=now, events=told(Kind.KEY_ROTATED, key_id=key.id))
         return key
 
     def _open(self, record: Record) -> SigningKey | None:

@@ -90,6 +90,10 @@ SCENARIO: Mapping[str, list[Step]] = {
         step("v2_revoke_session", path={"user_name": "{{plainName}}", "session_id": "{{sessionId}}"}),
         step("v2_revoke_sessions", path={"user_name": "{{plainName}}"}),
     ],
+    "v2: the audit trail": [
+        step("v2_list_events", query={"limit": "10"}),
+        step("v2_list_events", query={"subject": "{{name}}", "kind": "user_created"}, note=", of one user"),
+    ],
     "socket": [*_socket("", JOHN), *_socket("_2", JOHN | {"username": "{{name}}-2@example.com"})],
     "users class": [
         *_users_class("", {"username": "{{name}}-jane", "password": "{{newPassword}}"}),

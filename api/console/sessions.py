@@ -27,8 +27,8 @@ class Sessions:
         way = f"users/{user.id}"
         if form["session"] == _ALL:
             but = self._core.sessions.shown_id(caller) if user.id == caller.user.id else None
-            self._core.sessions.revoke_all(user, but)
+            self._core.sessions.revoke_all(caller, user, but)
             return self._pages.lead(way, "sessions-ended")
         with suppress(SessionNotFoundError):  # it has ended by itself, or by another admin
-            self._core.sessions.revoke(user, form["session"])
+            self._core.sessions.revoke(caller, user, form["session"])
         return self._pages.lead(way, "session-ended")

@@ -4,7 +4,7 @@ import secrets
 
 from flask import Response
 
-from api.console.events import recent_events
+from api.console.events import MOST_EVENTS, recent_events
 from api.console.forms import USERS_QUERY, Form
 from api.console.logins import Logins, raises
 from api.console.pages import Pages
@@ -53,7 +53,7 @@ class Users:
             caller,
             user=user,
             sessions=sessions,
-            events=recent_events(user, sessions),
+            events=recent_events(self._core.audit.about(user, MOST_EVENTS), sessions),
             current=self._core.sessions.shown_id(caller),
         )
 

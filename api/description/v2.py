@@ -6,7 +6,9 @@ from typing import Any
 from werkzeug.exceptions import UnsupportedMediaType
 
 from api import schemas
-from api.description import shapes
+from api.audit_queries import AuditQuery
+from api.audit_v2 import AuditV2
+from api.description import shapes, shapes_audit
 from api.description.operations import Answer, Operation, Surface
 from api.errors import ERRORS
 from api.problems import PROBLEM_JSON
@@ -35,6 +37,29 @@ _SESSION = {
     "expires_at": "2026-01-08T12:00:00.000+00:00",
     "address": "192.0.2.1",
     "user_agent": "curl/8",
+}
+
+_EVENT = {
+    "id": "019b7a1f2c300000000284c0ffee1200",
+    "at": "2026-01-01T12:00:00.000+00:00",
+    "kind": "authz_change",
+    "actor": {"id": "0123456789abcdef01234567", "name": "admin", "oauth": 0},
+    "subject": {"id": "1123456789abcdef01234567", "name": "test123", "oauth": 0},
+    "address": "192.0.2.1",
+    "request_id": "5f0c2e9a7b4c61d0e1f2a3b4",
+    "surface": "v2",
+    "details": {"from": "noob", "to": "manager"},
+}
+_TALLY = {
+    "id": "019b7a1e8ff0b5f1c0ffee1200d15ea5",
+    "at": "2026-01-01T11:59:00.000+00:00",
+    "kind": "authn_login_fail",
+    "actor": None,
+    "subject": None,
+    "address": "192.0.2.99",
+    "request_id": "",
+    "surface": "",
+    "details": {"count": 12, "names": ["84c1d5a0b2e6f790"], "surfaces": ["v2"]},
 }
 
 
@@ -105,6 +130,15 @@ V2 = Surface(
             Answer(description="The user is gone.", shape=shapes.Nothing, examples={"nothing": {}}),
             parameters=("If-Match",),
             refusals=(_NOT_FOUND, errors.PreconditionFailedError(), errors.LastAdminError()),
+        ),
+        AuditV2.list_events: _operation(
+            Answer(
+                description="The events, the newest first.",
+                shape=shapes_audit.EventList,
+                examples={"events": {"events": [_EVENT, _TALLY]}},
+                headers=("Link",),
+            ),
+            query=AuditQuery,
         ),
         SessionsV2.list_sessions: _operation(
             Answer(

@@ -4,6 +4,8 @@ Conventions: a look-up of one returns ``None`` when nothing is there, and a look
 cannot be done raises. Every call may raise ``UnavailableError`` when the database cannot be reached, and no other
 exception of a driver gets out. Every write is durable when the call returns, and all of it happens or none. Calls may
 come from any thread and any process, and a connection is never shared across a fork.
+
+``events`` are those of the change, and are written with it: either both are there, or neither.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,12 +13,37 @@ from datetime import datetime
 from typing import Protocol
 
 from models.errors import CorruptRecordError
+from models.events import Event, Sought
 from models.findings import Finding
 from models.records import Counted, Record, Use
+from models.storage.telling import Telling, untold
 from models.user import ListedName, OAuth, User, UserGroup
 
 UserKey = tuple[str, OAuth]  # the mapped name, and the kind
 Found = User | CorruptRecordError  # the error stands for a user that is not as Doorman writes users
+
+
+class Audit(Protocol):
+    """The audit trail of a store. Changes write their events by themselves; nothing changes or removes any."""
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Write events that go with no change."""
+
+    def add_up(self, tallies: Sequence[Event]) -> None:
+        """Add each to the event of its id, which it becomes if there is none: counts add up, and lists unite.
+
+        Atomic for each: of simultaneous calls none is lost.
+        """
+
+    def find(self, sought: Sought, *, limit: int) -> list[Event]:
+        """Return at most ``limit`` events, the newest first. By keyset on an index: any page costs the same.
+
+        With several terms the first ones' index is gone along. One that is not as Doorman writes events is logged, and
+        left out.
+        """
+
+    def purge(self, *, before: datetime) -> int:
+        """Remove the events from before a time, in bounded steps that never hold up other writers; return how many."""
 
 
 class Records(Protocol):
@@ -25,10 +52,10 @@ class Records(Protocol):
     Neither is one that is not as Doorman writes records: it is logged, and spoils no other one's answer.
     """
 
-    def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
-        """Add a record; of its user's records of its kind, it and those that were created last stay, ``most`` in all.
+    def put(self, record: Record, *, now: datetime, most: int | None = None, events: Sequence[Event] = ()) -> None:
+        """Add a record; of its user's records of its kind, the ``most`` that were created last stay.
 
-        It stays whatever it is dated: clocks may have been ahead. Simultaneous calls end with no more.
+        Those that are dated more than ``CLOCKS_DIFFER`` ahead count as the first. Simultaneous calls end with no more.
         Raises ``RecordExistsError`` when one of this kind and id is there.
         """
 
@@ -41,11 +68,17 @@ class Records(Protocol):
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
         """Move on when records that are there were used, and when they end; each by one atomic conditional write."""
 
-    def delete(self, kind: str, record_id: str) -> bool:
-        """Remove one record; return whether it was there, overdue or not."""
+    def delete(self, kind: str, record_id: str, *, events: Sequence[Event] = ()) -> bool:
+        """Remove one record; return whether it was there, overdue or not. The events are written only if it was."""
 
-    def delete_of(self, user_id: str, kind: str | None = None) -> int:
-        """Remove a user's records, of one kind or all, in bounded steps as ``purge`` does; return how many."""
+    def delete_of(
+        self, user_id: str, kinds: Collection[str], *, but: str | None = None, told: Telling = untold
+    ) -> list[Record]:
+        """Remove a user's records of these kinds, overdue or not, but the one with the id ``but``; return them.
+
+        All of it is one step, so it is for kinds of which ``put`` keeps few. ``told`` makes the events of what was
+        removed, and may be asked more than once.
+        """
 
 
 class Counters(Protocol):
@@ -74,6 +107,9 @@ class Store(Protocol):
     @property
     def counters(self) -> Counters: ...
 
+    @property
+    def audit(self) -> Audit: ...
+
     def prepare(self) -> None:
         """Create what the store needs (schema, indexes); idempotent, and safe when several processes do it at once.
 
@@ -86,19 +122,20 @@ class Store(Protocol):
     def close(self) -> None:
         """Release all connections. The store is not used afterwards."""
 
-    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+    def adopt_key_id(self, key_id: str, *, known: Collection[str], events: Sequence[Event] = ()) -> bool:
         """Record ``key_id`` as the secret key's, if none is recorded or the recorded one is ``key_id`` or in ``known``.
 
-        Returns whether it is recorded now. Atomic: of several first starts with different keys one wins.
+        Returns whether it is recorded now. The events are written if another one was. Atomic: of several first starts
+        with different keys one wins.
         """
 
-    def insert(self, users: Sequence[User]) -> None:
+    def insert(self, users: Sequence[User], events: Sequence[Event]) -> None:
         """Add users, all or none.
 
         Raises ``UserExistsError``, ``EmailInUseError`` or ``TokenInUseError``; the unique index decides.
         """
 
-    def insert_first_admin(self, user: User) -> bool:
+    def insert_first_admin(self, user: User, events: Sequence[Event]) -> bool:
         """Add ``user`` if the store has no guarding admin, in one atomic step; return whether it was added.
 
         Raises as ``insert`` does.
@@ -124,7 +161,7 @@ class Store(Protocol):
         The pointer only leads to the user: one whose own ``token_digests`` lacks the digest is not returned for it.
         """
 
-    def replace(self, before: User, after: User) -> None:
+    def replace(self, before: User, after: User, events: Sequence[Event]) -> None:
         """Put ``after`` in the place of ``before`` if the stored revision is still ``before.revision``.
 
         Id and oauth stay. Raises ``RevisionMismatchError`` (also when the user is gone), ``UserExistsError`` when the
@@ -132,7 +169,7 @@ class Store(Protocol):
         remain, decided by the same atomic write.
         """
 
-    def delete(self, user: User) -> None:
+    def delete(self, user: User, events: Sequence[Event]) -> None:
         """Remove the user, its pointers and its records, if the stored revision is still ``user.revision``.
 
         Many records go in bounded steps before the user does; if it was changed meanwhile, they are gone and it is not.

@@ -84,7 +84,8 @@ class Visitor:
         self.client = api.app.test_client()
         self.base_url = base_url
         self.root = root
-        self._peer = {"REMOTE_ADDR": next(ADDRESSES), "SCRIPT_NAME": root}
+        self.peer = next(ADDRESSES)
+        self._peer = {"REMOTE_ADDR": self.peer, "SCRIPT_NAME": root}
 
     def open(self, method: str, path: str, **rest: Any) -> Page:
         """Send one request, and follow where it leads."""

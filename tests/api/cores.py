@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from api.exchanges import current_origin
 from api.settings import Settings
 from app import create_app, create_core, open_store
 from models.core import build_core, utc_now
@@ -47,6 +48,7 @@ def opened_api(
         registration=settings.registration_policy,
         lifetimes=settings.session_lifetimes,
         issuer=settings.token_issuer,
+        whence=current_origin,
         clock=clock,
     )
     try:

@@ -109,7 +109,9 @@ def test_what_has_to_wait_goes_to_a_thread(served: Served) -> None:
         found = [await served.get(f"{USERS}/root", BASIC)]
         user = served.app.core.accounts.get("root")
         served.app.core.store.replace(
-            user, user.changed(user.updated_at, disabled=False, password_hash="$2b$04$" + "." * 53)
+            user,
+            user.changed(user.updated_at, disabled=False, password_hash="$2b$04$" + "." * 53),
+            (),
         )
         found.append(await served.get(f"{USERS}/root", BASIC))
         return [*found, await served.get(USERS, BEARER), await served.get(f"{USERS}/root", BEARER)]
@@ -127,7 +129,7 @@ def test_another_user_is_read_on_the_loop(served: Served, authorization: str) ->
         return [await served.get(f"{USERS}/{name}", authorization) for name in ("root", "alice", "alice")]
 
     user = served.app.core.accounts.get("root")
-    served.app.core.store.insert([dataclasses.replace(user, **ALICE)])
+    served.app.core.store.insert([dataclasses.replace(user, **ALICE)], ())
     assert asyncio.run(session()) == [200] * 3
     assert served.threads[1:] == ["MainThread"] * 2
 

@@ -246,7 +246,7 @@ def test_what_is_stored_writes_nothing_to_the_terminal(
     sqlite_api.add("joe")
     user = sqlite_api.core.accounts.get("joe")
     # No surface takes such a name; another program may have written it.
-    sqlite_api.core.store.replace(user, replace(user, name=CURSOR[:-1], revision=user.revision + 1))
+    sqlite_api.core.store.replace(user, replace(user, name=CURSOR[:-1], revision=user.revision + 1), ())
     for command in (["show", "joe"], ["list"], ["show", "joe", "--json"], ["list", "--json"], ["delete", CURSOR[:-1]]):
         result = sqlite_run(*command)
         assert not [character for character in result.output if not character.isprintable() and character not in "\t\n"]

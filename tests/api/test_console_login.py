@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 
 import pytest
 
+from api.exchanges import by_command_line
 from models import errors
 from models.clients import client_at
 from models.secret import Secret
@@ -63,7 +64,8 @@ def test_everybody_else_is_told_the_same(sqlite_api: Api, wrong: str) -> None:
     sqlite_api.add("noob")
     sqlite_api.add("manager", "manager")
     sqlite_api.add("off", "admin", disabled=True)
-    sqlite_api.core.accounts.create(None, "netid", {"user_group": "admin"}, 1)
+    with by_command_line():
+        sqlite_api.core.accounts.create(None, "netid", {"user_group": "admin"}, 1)
     credential = {
         "password": (ADMIN[0], "a wrong password"),
         "name": ("nobody", PASSWORD),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.exchanges import by_command_line
 from models.clients import client_at
 from models.credentials import Caller
 from models.secret import Secret
@@ -45,7 +46,7 @@ def marked(page: Page) -> list[str]:
 def test_the_list_is_paged_both_ways(api: Api) -> None:
     """Pages of 25, forward and back by links, of the names that begin as asked, in any case."""
     names = [f"user{number:02}" for number in range(60)]
-    api.core.store.insert([make_user(name) for name in names])
+    api.core.store.insert([make_user(name) for name in names], ())
     visitor = admin_at(api)
     pages = [visitor.get("users?prefix=USER&user_group=&oauth=0").listed]
     assert "← Back" not in visitor.page.links
@@ -61,7 +62,8 @@ def test_the_list_is_paged_both_ways(api: Api) -> None:
 def test_the_list_goes_by_group_and_kind(sqlite_api: Api) -> None:
     """Filters go together; what fits none is said to be empty; what is no filter is refused."""
     sqlite_api.add("mia", "manager")
-    sqlite_api.core.accounts.create(None, "net", {"name": "Net"}, 1)
+    with by_command_line():
+        sqlite_api.core.accounts.create(None, "net", {"name": "Net"}, 1)
     visitor = admin_at(sqlite_api)
     assert visitor.get("users").listed == ["mia", "root"]
     assert visitor.get("users?user_group=manager").listed == ["mia"]
@@ -88,7 +90,8 @@ def test_the_list_goes_by_group_and_kind(sqlite_api: Api) -> None:
 def test_names_are_text(sqlite_api: Api, name: str) -> None:
     """Whatever a user or its agent is called is shown as it is, by itself, on each page; none becomes an element."""
     shown = "<b>bold</b> & \u05e9\u05dc\u05d5\u05dd"
-    sqlite_api.core.accounts.create(None, name, {"password": Secret(PASSWORD), "name": shown})
+    with by_command_line():
+        sqlite_api.core.accounts.create(None, name, {"password": Secret(PASSWORD), "name": shown})
     user = user_of(sqlite_api, name)
     caller = Caller(user, client_at("192.0.2.1"))
     sqlite_api.core.sessions.begin(caller, SESSION, "<img src=x onerror=alert(1)>\u202eevil")
@@ -308,7 +311,8 @@ def test_who_is_quicker_wins(sqlite_api: Api, monkeypatch: pytest.MonkeyPatch, p
     check = sqlite_api.core.authenticator.password
 
     def check_slowly(*values: Any, **named: Any) -> Caller:
-        sqlite_api.core.accounts.update(None, "zoe", {"name": "By the other admin"})
+        with by_command_line():
+            sqlite_api.core.accounts.update(None, "zoe", {"name": "By the other admin"})
         return check(*values, **named)
 
     monkeypatch.setattr(sqlite_api.core.authenticator, "password", check_slowly)

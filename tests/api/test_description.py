@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from api.description.openapi import UndescribedRouteError, openapi_document
+from api.exchanges import by_command_line
 from models.errors import TooManyAttemptsError, UnavailableError
 from tests.api.conftest import PASSWORD, Api
 from tests.api.described import description
@@ -137,6 +138,10 @@ def call_v2(call: Calls) -> None:
     call(f"DELETE {one}/sessions", auth=ADMIN)
     call("GET /api/v2/users", **own)
     call("GET /api/v2/users?limit=1", auth=ADMIN)
+    call("GET /api/v2/audit")
+    call("GET /api/v2/audit", **own)
+    call("GET /api/v2/audit?limit=1", auth=ADMIN)
+    call("GET /api/v2/audit?kind=none", auth=ADMIN)
     for route in ("", "/update", "/refresh", "/sessions", "/sessions/x"):
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             if (
@@ -186,10 +191,12 @@ def call_socket(call: Calls) -> None:
         call(f"POST {at}/update/?user_key={key}", {"password": "another one"})
         key = call(f"POST {at}/login/", body | {"password": "another one"})["token"]
         call(f"POST {at}/delete/?user_key={key}")
-        call.api.core.accounts.update(None, "root", {"user_name": "root@email.com"})
+        with by_command_line():
+            call.api.core.accounts.update(None, "root", {"user_name": "root@email.com"})
         key = call(f"POST {at}/login/", {"username": "root@email.com", "password": ADMIN[1]})["token"]
         call(f"POST {at}/delete/", headers={"X-USER-KEY": key})
-        call.api.core.accounts.update(None, "root@email.com", {"user_name": "root"})
+        with by_command_line():
+            call.api.core.accounts.update(None, "root@email.com", {"user_name": "root"})
 
 
 def call_users_class(call: Calls) -> None:
@@ -239,7 +246,8 @@ def call_jwt(call: Calls) -> None:
     call("POST /users/login/oauth", {"user": vouched}, auth=ADMIN)
     call("POST /users/permission", {"user": change | {"username": "manager"}}, auth=ADMIN)
     call("POST /users/permission", {"user": {"permission": "noob", "oauth": 0}}, auth=ADMIN)
-    call.api.core.accounts.delete(None, "admin")
+    with by_command_line():
+        call.api.core.accounts.delete(None, "admin")
     call("POST /users/permission", {"user": change | {"username": "root"}}, auth=ADMIN)
 
 

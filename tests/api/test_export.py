@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api.exchanges import by_command_line
 from models.passwords import Hasher
 from models.secret import Secret
 from tests.api.commands import Commands, lines
@@ -44,7 +45,8 @@ def test_users_move_to_the_other_store(
             entries = [entry if entry.get("oauth") else {"name": None, **entry} for entry in ENTRIES]
             assert source.bring(lines(*entries))["failed"] == 0
             core = source.core()
-            core.accounts.update(None, "ann", {"password": Secret("another password")})
+            with by_command_line():
+                core.accounts.update(None, "ann", {"password": Secret("another password")})
             core.close()
         file = str(tmp_path / f"all.{form}")
         assert source.run("export", file, "--with-hashes", "--json").json()["exported"] == len(ENTRIES)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.exchanges import by_command_line
 from api.first_start import first_admin, secret_key
 from api.settings import Settings
 from app import create_app, create_core
@@ -121,7 +122,8 @@ def test_credentials_of_an_admin_that_was_not_made_are_removed(
     monkeypatch.chdir(tmp_path)
     settings = Settings.from_env(environment | UNCONFIGURED)
     core = create_core(settings, with_first_admin=False)
-    core.accounts.create(None, "admin", {"password": Secret("the noob's own password")})
+    with by_command_line():
+        core.accounts.create(None, "admin", {"password": Secret("the noob's own password")})
     for _ in range(3):
         with pytest.raises(SetupError, match="its user admin is none"):
             first_admin(settings, core.accounts, io.StringIO())
@@ -149,7 +151,8 @@ def test_wrong_credentials_stop_the_start(
 def test_a_taken_name_stops_the_start(environment: Environment) -> None:
     """Where the name is that of somebody who is no admin, that account is not touched; the message says what to do."""
     core = create_core(Settings.from_env(environment), with_first_admin=False)
-    core.accounts.create(None, "root", {"password": Secret("the noob's own password")})
+    with by_command_line():
+        core.accounts.create(None, "root", {"password": Secret("the noob's own password")})
     with pytest.raises(SetupError, match="doorman admin create"):
         create_core(Settings.from_env(environment))
     assert core.accounts.get("root").user_group == "noob"

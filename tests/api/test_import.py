@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.exchanges import by_command_line
 from api.settings import Settings
 from app import create_core
 from models.clients import client_at
@@ -192,7 +193,7 @@ def test_who_changes_after_the_look_is_looked_at_again(commands: Commands, becom
             for user in found.values():
                 assert isinstance(user, User)
                 change = becomes | ({"name_key": becomes["user_name"]} if "user_name" in becomes else {})
-                core.store.replace(user, user.changed(core.importer.clock(), **change))
+                core.store.replace(user, user.changed(core.importer.clock(), **change), ())
             return found
 
         core.store.find_users = looked  # type: ignore[method-assign]  # somebody else is faster
@@ -222,7 +223,8 @@ def test_imports_of_one_file_race_to_one_of_each(commands: Commands) -> None:
 
     def bring(core: Core) -> Any:
         rules = core.importer.rules(passwordless=False)
-        imports = core.importer.imports(rules, OnConflict.SKIP, dry_run=False)
+        with by_command_line():
+            imports = core.importer.imports(rules, OnConflict.SKIP, "jsonl", dry_run=False)
         read = [Entry(place, json.loads(line)) for place, line in enumerate(Path(name).read_text().splitlines())]
         found = [result.outcome.value for done in run(rules, imports, read) for result in done.results]
         imports.close()
@@ -272,12 +274,12 @@ def test_an_import_that_was_interrupted_goes_on(commands: Commands) -> None:
 def _interrupt(store: Store, *, at: int) -> None:
     insert, calls = store.insert, 0
 
-    def counted(users: Any) -> None:
+    def counted(users: Any, events: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == at:
             raise KeyboardInterrupt
-        insert(users)
+        insert(users, events)
 
     store.insert = counted  # type: ignore[method-assign]  # to count the calls
 
@@ -309,10 +311,10 @@ def test_a_store_that_is_away_for_a_moment_stops_nothing(here: Commands, monkeyp
         core = create_core(settings, with_first_admin=with_first_admin)
         insert = core.store.insert
 
-        def failing(users: Any) -> None:
+        def failing(users: Any, events: Any) -> None:
             if error := next(failures, None):
                 raise error
-            insert(users)
+            insert(users, events)
 
         core.store.insert = failing  # type: ignore[method-assign]  # a store that fails once
         return core

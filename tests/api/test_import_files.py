@@ -222,10 +222,10 @@ def test_an_import_goes_on_under_the_same_parameters_alone(commands: Commands) -
         core = create_core(settings, with_first_admin=with_first_admin)
         insert, batches = core.store.insert, count(1)
 
-        def insert_one(users: Any) -> None:
+        def insert_one(users: Any, events: Any) -> None:
             if next(batches) > 1:
                 raise KeyboardInterrupt
-            insert(users)
+            insert(users, events)
 
         core.store.insert = insert_one  # type: ignore[method-assign]  # a store that is interrupted
         return core

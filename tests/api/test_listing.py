@@ -96,7 +96,7 @@ def test_odd_texts_in_queries_do_no_harm(sqlite_api: Api) -> None:
 def test_a_long_list_is_streamed_in_pieces(api: Api) -> None:
     """Past one piece the list is still one JSON document, without a Content-Length, and complete."""
     users = [f"user{number:05}" for number in range(4500)]
-    api.core.store.insert([make_user(name) for name in users])
+    api.core.store.insert([make_user(name) for name in users], ())
     answer = api.get()
     assert answer.get_json()["users"] == ["root", *users]
     assert "Content-Length" not in answer.headers

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.alone, on_linux]
 
 USERS = extent(3_000, 1_000_000)
 GOOD = 4  # quick clients
-WINDOWS, SECONDS = extent((3, 0.3), (7, 5.0))
+WINDOWS, SECONDS = extent((3, 0.15), (7, 5.0))
 # Where much else runs, what is short may be anything; a client that is held up waits for seconds.
 MOST_TIMES, MOST_SECONDS = extent((None, 1.0), (2.0, None))
 PACE = extent(0.1, 1.0)  # seconds between what each of a crowd sends or reads
@@ -166,7 +166,7 @@ def doorman(sqlite_environment: Environment, serve: Callable[[Environment], Door
 
 def fill(store: Store) -> None:
     for begin in range(0, USERS, 200):
-        store.insert([make_user(f"user{number:040}") for number in range(begin, begin + 200)])
+        store.insert([make_user(f"user{number:040}") for number in range(begin, begin + 200)], ())
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def with_users(environment: Environment, rounds: int = ROUNDS) -> Environment:
     core = create_core(Settings.from_env(environment))
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds)).decode()
     names = ["known", "popular", "attacked", *(f"{kind}{n}" for kind in ("new", "near", "attacked") for n in range(8))]
-    core.store.insert([make_user(name, password_hash=hashed) for name in names])
+    core.store.insert([make_user(name, password_hash=hashed) for name in names], ())
     core.store.close()
     return environment
 

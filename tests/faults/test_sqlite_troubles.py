@@ -122,7 +122,8 @@ def test_trouble_with_the_file_is_told_and_passes(  # noqa: PLR0917 - fixtures
     assert doorman.stop() == 0
 
     assert before.writes.statuses.keys() == before.reads.statuses.keys() == {200}
-    assert during.writes.statuses.keys() == {503} if trouble is not newer else during.writes.statuses[503]
+    assert during.writes.statuses[503] > 0
+    assert during.writes.statuses.keys() <= {200, 503}  # the log has some space left, or may be begun anew
     assert during.reads.statuses.keys() <= ({200} if expected.reads else {200, 503})
     assert during.writes.odd == during.reads.odd == []
     assert during.writes.slowest < 5

@@ -100,7 +100,7 @@ def with_users(store: Store, kind: Columns, number: int) -> list[str]:
     if kind:
         users = [make_user(name, **kind) for name in names]
         for begin in range(0, number, 200):
-            store.insert(users[begin : begin + 200])
+            store.insert(users[begin : begin + 200], ())
     if str(kind.get("password_hash") or "$2").startswith("$2"):
         return names
     store.note_foreign_hashes([read_hash(str(kind["password_hash"])).recipe])

@@ -32,12 +32,12 @@ class Model:
         self.users: dict[str, User] = {}
         self.history: list[User] = []
 
-    def insert(self, users: list[User]) -> None:
+    def insert(self, users: list[User], _: tuple[()] = ()) -> None:
         self._check([*self.users.values(), *users])
         self.users |= {user.id: user for user in users}
         self.history += users
 
-    def insert_first_admin(self, user: User) -> bool:
+    def insert_first_admin(self, user: User, _: tuple[()]) -> bool:
         if self.has_admin():
             return False
         self.insert([user])
@@ -57,7 +57,7 @@ class Model:
         by_digest = {digest: user for user in self.users.values() for digest in user.token_digests}
         return {digest: by_digest[digest] for digest in digests if digest in by_digest}
 
-    def replace(self, before: User, after: User) -> None:
+    def replace(self, before: User, after: User, _: tuple[()]) -> None:
         self._check_revision(before)
         changed = self.users | {after.id: after}
         self._check_names(list(changed.values()))
@@ -66,7 +66,7 @@ class Model:
         self.users = changed
         self.history.append(after)
 
-    def delete(self, user: User) -> None:
+    def delete(self, user: User, _: tuple[()]) -> None:
         self._check_revision(user)
         rest = {key: one for key, one in self.users.items() if key != user.id}
         self._check_admins(rest)
@@ -138,13 +138,13 @@ class Choice:
             "user_group": choose([None, *USER_GROUPS]),
         }
         operations: dict[str, Callable[[Any], Any]] = {
-            "insert": lambda store: store.insert(users),
-            "first": lambda store: store.insert_first_admin(admin),
+            "insert": lambda store: store.insert(users, ()),
+            "first": lambda store: store.insert_first_admin(admin, ()),
             "find": lambda store: (store.find_users(keys), store.has_admin()),
             "token": lambda store: store.find_users_by_token(digests),
             "id": lambda store: store.find_users_by_id(ids),
-            "replace": lambda store: store.replace(before, after),
-            "delete": lambda store: store.delete(before),
+            "replace": lambda store: store.replace(before, after, ()),
+            "delete": lambda store: store.delete(before, ()),
             "list": lambda store: store.list_names(**page),
         }
         return operations[name]
@@ -178,10 +178,10 @@ class Choice:
 def test_what_is_stored_decides(durable_store: Store) -> None:
     """Who takes the last admin, at the right revision, for somebody else removes it as little as anyone."""
     root = make_user("root", user_group="admin")
-    durable_store.insert([root])
+    durable_store.insert([root], ())
     taken_for = replace(root, user_group="noob")
     with pytest.raises(LastAdminError):
-        durable_store.replace(taken_for, taken_for.changed(NOW, name="Root"))
+        durable_store.replace(taken_for, taken_for.changed(NOW, name="Root"), ())
     assert durable_store.find_users_by_id([root.id]) == {root.id: root}
 
 

@@ -41,7 +41,8 @@ def fill(store: Store) -> None:
             for key in keys
             for oauth in (0, 1)
             if oauth == 0 or key < "b"
-        ]
+        ],
+        (),
     )
 
 

@@ -29,7 +29,7 @@ def test_many_are_found_and_others_left_out(store: Store) -> None:
     """By name in both kinds, by id and by token; no key leads to nobody, and repeated ones are one."""
     ann, bob, cid = make_user("ann"), make_user("bob", oauth=1), make_user("cid")
     also_ann = make_user("ann", oauth=1, token_digests=("t1", "t2"))
-    store.insert([ann, bob, cid, also_ann])
+    store.insert([ann, bob, cid, also_ann], ())
     keys: list[UserKey] = [("ann", 0), ("ann", 1), ("bob", 0), ("bob", 1), ("dan", 0), ("ann", 0)]
     assert store.find_users(keys) == {key_of(user): user for user in (ann, also_ann, bob)}
     assert store.find_users([("bob", 0), ("cid", 0)]) == {("cid", 0): cid}
@@ -42,7 +42,7 @@ def test_many_are_found_and_others_left_out(store: Store) -> None:
 def test_any_collection_of_keys_will_do(store: Store) -> None:
     """Sets and dictionaries are as good as lists, and nothing is asked of an empty one."""
     ann = make_user("ann")
-    store.insert([ann])
+    store.insert([ann], ())
     assert store.find_users({("ann", 0)}) == store.find_users(dict.fromkeys([("ann", 0)])) == {("ann", 0): ann}
     assert store.find_users_by_id({ann.id}) == {ann.id: ann}
     assert store.find_users_by_token(set(ann.token_digests)) == {ann.token_digests[0]: ann}
@@ -51,7 +51,7 @@ def test_any_collection_of_keys_will_do(store: Store) -> None:
 def test_what_no_store_can_hold_is_left_out(store: Store) -> None:
     """It is no error, and the others are found."""
     ann = make_user("ann")
-    store.insert([ann])
+    store.insert([ann], ())
     assert store.find_users([("ann", 0), *((text, 0) for text in UNSTORABLE)]) == {("ann", 0): ann}
     assert store.find_users_by_id([*UNSTORABLE, ann.id]) == {ann.id: ann}
     assert store.find_users_by_token([*UNSTORABLE, *ann.token_digests]) == {ann.token_digests[0]: ann}
@@ -61,7 +61,7 @@ def test_what_no_store_can_hold_is_left_out(store: Store) -> None:
 def test_hundreds_are_found(store: Store, count: int) -> None:
     """More keys than one command takes are all looked up."""
     users = [make_user(f"user{number:03}", oauth=number % 3 // 2) for number in range(count)]
-    store.insert(users)
+    store.insert(users, ())
     assert store.find_users([key_of(user) for user in users]) == {key_of(user): user for user in users}
     assert store.find_users_by_id([user.id for user in users]) == {user.id: user for user in users}
     by_token = {user.token_digests[0]: user for user in users}
@@ -93,7 +93,7 @@ def spoil(address: Address, name_key: str) -> None:
 def test_a_broken_user_does_not_spoil_the_others(address: Address, durable_store: Store) -> None:
     """It is given as its error, under each key that leads to it; the others are given as they are."""
     ann, bob, cid = (make_user(name) for name in ("ann", "bob", "cid"))
-    durable_store.insert([ann, bob, cid])
+    durable_store.insert([ann, bob, cid], ())
     spoil(address, "bob")
     found: list[dict[Any, Any]] = [
         dict(durable_store.find_users([("ann", 0), ("bob", 0), ("cid", 0)])),
@@ -110,12 +110,12 @@ def test_a_broken_user_does_not_spoil_the_others(address: Address, durable_store
 def test_a_broken_user_is_not_replaced(address: Address, durable_store: Store) -> None:
     """What Doorman cannot read, it does not write over, nor delete."""
     ann = make_user("ann")
-    durable_store.insert([ann])
+    durable_store.insert([ann], ())
     spoil(address, "ann")
     with pytest.raises(CorruptRecordError, match=ann.id):
-        durable_store.replace(ann, ann.changed(NOW))
+        durable_store.replace(ann, ann.changed(NOW), ())
     with pytest.raises(CorruptRecordError, match=ann.id):
-        durable_store.delete(ann)
+        durable_store.delete(ann, ())
     assert isinstance(durable_store.find_users_by_id([ann.id])[ann.id], CorruptRecordError)
 
 
@@ -125,7 +125,7 @@ def test_digests_that_are_no_list_of_texts_are_told(
 ) -> None:
     """What SQLite itself cannot check is checked when it is read."""
     store = open_prepared(sqlite_address)
-    store.insert([make_user("ann")])
+    store.insert([make_user("ann")], ())
     with opened(Path(sqlite_address.place)) as connection:
         connection.execute("UPDATE users SET token_digests = ?", (digests,))
     with pytest.raises(CorruptRecordError):
@@ -140,7 +140,7 @@ def mongo(mongod_address: Address, open_prepared: Callable[[Address], Store]) ->
 def test_a_name_in_an_array_is_a_broken_user(mongod_address: Address, mongo: Store) -> None:
     """The server finds an array by each of its elements: each asked name gets the error, and no other does."""
     ann, bob = make_user("ann"), make_user("bob")
-    mongo.insert([ann, bob])
+    mongo.insert([ann, bob], ())
     with MongoClient[dict[str, Any]](mongod_address.place) as client:
         users = client[mongod_address.database]["users"]
         users.update_one({"name_key": "ann"}, {"$set": {"name_key": ["ann", "x", "y"]}})
@@ -152,7 +152,7 @@ def test_a_name_in_an_array_is_a_broken_user(mongod_address: Address, mongo: Sto
 
 def test_more_documents_than_keys_are_all_read(mongod_address: Address, mongo: Store) -> None:
     """Where another program has made thousands of one name, those after them are found as well."""
-    mongo.insert([make_user("zoe")])
+    mongo.insert([make_user("zoe")], ())
     with MongoClient[dict[str, Any]](mongod_address.place) as client:
         users = client[mongod_address.database]["users"]
         users.drop_index("name")
@@ -166,7 +166,7 @@ def test_more_documents_than_keys_are_all_read(mongod_address: Address, mongo: S
 def test_a_read_is_tried_again(mongo: Store, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """When the connection breaks, or the server is not the primary any more, the driver asks again in the same call."""
     assert isinstance(mongo, MongoStore)
-    mongo.insert([make_user("ann")])
+    mongo.insert([make_user("ann")], ())
 
     def fail(*_: object, **_options: object) -> None:
         raise error
@@ -180,7 +180,7 @@ def test_a_restart_between_two_reads_is_not_noticed(own_mongod: Callable[..., Mo
     server = own_mongod()
     with closing(MongoStore.connect(server.uri, "doorman")) as store:
         store.prepare()
-        store.insert([make_user("ann")])
+        store.insert([make_user("ann")], ())
         server.stop()
         server.start()
         assert find(store, "ann") is not None
@@ -208,7 +208,7 @@ def test_reads_are_current(mongod_address: Address, mongo: Store) -> None:
 def test_a_text_that_is_none_is_unavailable(sqlite_address: Address, open_prepared: Callable[[Address], Store]) -> None:
     """Bytes that are no UTF-8, which another program wrote, get no exception of the driver out."""
     store = open_prepared(sqlite_address)
-    store.insert([make_user("ann"), make_user("bob")])
+    store.insert([make_user("ann"), make_user("bob")], ())
     with opened(Path(sqlite_address.place)) as connection:
         connection.execute("UPDATE users SET name = CAST(x'ff' AS TEXT) WHERE name_key = 'ann'")
         with pytest.raises(sqlite3.OperationalError):

@@ -12,6 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from models.errors import LastAdminError, RevisionMismatchError, SetupError, UnavailableError, UserExistsError
+from models.events import Sought
 from models.records import Record, Use
 from models.storage import Store
 from models.storage.mongo import schema as mongo_schema
@@ -107,19 +108,19 @@ def test_duplicates_are_named(prepared: Store, database: Database[dict[str, Any]
 def test_pointers_follow_their_users(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """After changes, failures and deletions there is a pointer for each address and token, and no other."""
     ann, bob = with_email(make_user("ann"), "ann@x.org"), make_user("bob", token_digests=("b1", "b2", "b1"))
-    prepared.insert([ann, bob])
-    prepared.delete(ann)
+    prepared.insert([ann, bob], ())
+    prepared.delete(ann, ())
     changed = with_email(bob, "bob@x.org").changed(NOW, token_digests=("b2", "b3"))
-    prepared.replace(bob, changed)
+    prepared.replace(bob, changed, ())
     with pytest.raises(RevisionMismatchError):
-        prepared.replace(bob, changed)
+        prepared.replace(bob, changed, ())
     assert [pointer["_id"] for pointer in database["emails"].find()] == ["bob@x.org"]
     assert [pointer["_id"] for pointer in database["tokens"].find().sort("_id")] == ["b2", "b3"]
 
 
 def test_a_stale_pointer_leads_nowhere(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """A digest that points to a user who does not have it any more, or is gone, is nobody's."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     [document] = database["users"].find()
     database["tokens"].insert_many([{"_id": "stale", "user_id": document["_id"]}, {"_id": "gone", "user_id": "x"}])
     assert find_by_token(prepared, "stale") is None
@@ -196,8 +197,13 @@ LOOK_UPS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
         ),
         ["IXSCAN { _id: 1 }"],
     ),
-    "records": (lambda store: store.records.delete_of("x"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
-    "kind": (lambda store: store.records.delete_of("x", "session"), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
+    "records": (lambda store: store.records.delete_of("x", ["session"]), ["IXSCAN { user_id: 1, _id.kind: 1 }"]),
+    "events": (lambda store: store.audit.find(Sought(low="1", below="2"), limit=2), ["IXSCAN { _id: 1 }"]),
+    "events by term": (
+        lambda store: store.audit.find(Sought([["a", "b"]]), limit=2),
+        ["IXSCAN { terms: 1, _id: 1 }, IXSCAN { terms: 1, _id: 1 }"],
+    ),
+    "old events": (lambda store: store.audit.purge(before=NOW), ["IXSCAN { _id: 1 }"]),
     "purge": (lambda store: store.purge(now=NOW), ["IXSCAN { expires_at: 1 }", "IXSCAN { _id: 1 }"]),
 }
 
@@ -205,7 +211,7 @@ LOOK_UPS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
 @pytest.mark.parametrize("name", LOOK_UPS)
 def test_every_look_up_goes_by_an_index(prepared: Store, database: Database[dict[str, Any]], name: str) -> None:
     """The server uses the index that was made for it, reads no more keys than it returns, and never sorts."""
-    prepared.insert([make_user(f"user{number:04}") for number in range(200)])
+    prepared.insert([make_user(f"user{number:04}") for number in range(200)], ())
     act, summaries = LOOK_UPS[name]
     plans = plans_of(database, lambda: act(prepared))
     assert [plan["planSummary"] for plan in plans][: len(summaries)] == summaries
@@ -219,7 +225,7 @@ def test_every_look_up_goes_by_an_index(prepared: Store, database: Database[dict
 
 def test_a_name_is_one_message(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """A page of a thousand names comes in one answer, with no second one to wait for."""
-    prepared.insert([make_user(f"user{number:04}") for number in range(1001)])
+    prepared.insert([make_user(f"user{number:04}") for number in range(1001)], ())
     plans = plans_of(database, lambda: prepared.list_names(limit=1000))
     assert [(plan["op"], plan["nreturned"]) for plan in plans] == [("query", 1000)]
 
@@ -227,34 +233,34 @@ def test_a_name_is_one_message(prepared: Store, database: Database[dict[str, Any
 def test_contention_beyond_the_limit_is_unavailable(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """Changes of a user whom another transaction holds fail in the end, one by one: all else is served meanwhile."""
     user, other = make_user("ann"), make_user("bob")
-    prepared.insert([user, other])
+    prepared.insert([user, other], ())
     with database.client.start_session() as session, session.start_transaction():
         database["users"].update_one({"name_key": "ann"}, {"$set": {"name": "held"}}, session=session)
         renamed = user.changed(NOW, name="renamed")
-        outcomes = race([lambda: prepared.delete(user), *[lambda: prepared.replace(user, renamed)] * 3])
+        outcomes = race([lambda: prepared.delete(user, ()), *[lambda: prepared.replace(user, renamed, ())] * 3])
         assert counted(outcomes) == {UnavailableError: 4}
         assert find(prepared, "ann") == user
-        prepared.delete(other)
+        prepared.delete(other, ())
         session.abort_transaction()
-    prepared.delete(user)
+    prepared.delete(user, ())
 
 
 def test_many_change_admins_at_once(prepared: Store) -> None:
     """Thirty-two threads that disable and enable different admins all succeed, though all change one count."""
     admins = [make_admin(f"admin{number:02}") for number in range(33)]
-    prepared.insert(admins)
+    prepared.insert(admins, ())
 
     def toggle(admin: User) -> None:
         for _ in range(3):
             changed = admin.changed(NOW, disabled=not admin.disabled)
-            prepared.replace(admin, changed)
+            prepared.replace(admin, changed, ())
             admin = changed
 
     assert counted(race([partial(toggle, admin) for admin in admins[1:]])) == {None: 32}
     with pytest.raises(LastAdminError):
-        prepared.delete(admins[0])
+        prepared.delete(admins[0], ())
     with pytest.raises(RevisionMismatchError):
-        prepared.delete(admins[0].changed(NOW))
+        prepared.delete(admins[0].changed(NOW), ())
 
 
 def test_a_fork_without_a_way_to_renew_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +281,7 @@ def test_an_unprepared_database_has_no_admin(mongod_address: Address) -> None:
     """Asking is no error, and adding one is refused until the guard is there."""
     store = open_store(mongod_address)
     assert not store.has_admin()
-    assert not store.insert_first_admin(make_admin("root"))
+    assert not store.insert_first_admin(make_admin("root"), ())
     store.close()
 
 

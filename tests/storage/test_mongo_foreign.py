@@ -72,7 +72,7 @@ def test_a_user_that_doorman_did_not_write_is_told(
 ) -> None:
     """A field that is missing or of another type raises one error, which names the user; others are found."""
     ann, bob = make_user("ann"), make_user("bob")
-    prepared.insert([ann, bob])
+    prepared.insert([ann, bob], ())
     database["users"].update_one({"name_key": "ann"}, change)
     with pytest.raises(CorruptRecordError, match=ann.id):
         find(prepared, "ann")
@@ -83,7 +83,7 @@ def test_a_user_that_doorman_did_not_write_is_told(
 
 def test_numbers_times_and_ids_of_other_kinds_are_told(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """A 64-bit number is a number; a time that Python cannot hold, bytes that are no text, or another id are not."""
-    prepared.insert([make_user(name) for name in ("ann", "bob", "cid", "dan")])
+    prepared.insert([make_user(name) for name in ("ann", "bob", "cid", "dan")], ())
     database["users"].update_one({"name_key": "ann"}, {"$set": {"epoch": 2**40}})
     found = find(prepared, "ann")
     assert found is not None
@@ -104,7 +104,7 @@ def test_numbers_times_and_ids_of_other_kinds_are_told(prepared: Store, database
 
 def test_a_list_leaves_out_what_is_no_name(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """Rows without a text to show or to sort by are not in any page, and no page ends early for them."""
-    prepared.insert([make_user(f"user{number}") for number in range(6)])
+    prepared.insert([make_user(f"user{number}") for number in range(6)], ())
     keys: list[Any] = [["user2", "user3x"], ["user2a"], ["user2b", 7], ["user4a"], None, 5]
     texts = [f"user2{number}" for number in range(20)]
     database["users"].drop_index("name")  # so that there may be a second user2
@@ -123,10 +123,10 @@ def test_a_list_leaves_out_what_is_no_name(prepared: Store, database: Database[d
 
 def test_a_lost_guard_is_counted_anew(prepared: Store, database: Database[dict[str, Any]]) -> None:
     """Without the guard no admin can be added; the next start counts those who are there."""
-    prepared.insert([make_admin("one"), make_admin("other"), make_admin("off", disabled=True)])
+    prepared.insert([make_admin("one"), make_admin("other"), make_admin("off", disabled=True)], ())
     database[GUARD].delete_one({"_id": ADMINS})
     with pytest.raises(UnavailableError, match="prepared"):
-        prepared.insert([make_admin("more")])
+        prepared.insert([make_admin("more")], ())
     assert counted(race([prepared.prepare] * THREADS)) == {None: THREADS}
     assert database[GUARD].find_one({"_id": ADMINS}) == {"_id": ADMINS, "n": 2}
 
@@ -140,7 +140,7 @@ def test_a_wrong_count_of_admins_is_corrected(
 ) -> None:
     """Each start counts, in all replicas at once too, and says so if the count was wrong; a right one is left alone."""
     one, other = make_admin("one"), make_admin("other")
-    prepared.insert([one, other])
+    prepared.insert([one, other], ())
     with caplog.at_level(logging.WARNING):
         prepared.prepare()
         assert not caplog.messages
@@ -148,9 +148,9 @@ def test_a_wrong_count_of_admins_is_corrected(
         assert counted(race([prepared.prepare] * THREADS)) == {None: THREADS}
     assert "has been corrected" in caplog.text
     assert database[GUARD].find_one({"_id": ADMINS}) == {"_id": ADMINS, "n": 2}
-    prepared.delete(one)
+    prepared.delete(one, ())
     with pytest.raises(LastAdminError):
-        prepared.delete(other)
+        prepared.delete(other, ())
 
 
 def test_counting_does_not_miss_an_admin_who_is_added(prepared: Store, database: Database[dict[str, Any]]) -> None:
@@ -159,11 +159,11 @@ def test_counting_does_not_miss_an_admin_who_is_added(prepared: Store, database:
     def come_and_go(number: int) -> None:
         for part in range(5):
             admin = make_admin(f"admin{number}-{part}")
-            prepared.insert([admin])
+            prepared.insert([admin], ())
             if part % 2:
-                prepared.delete(admin)
+                prepared.delete(admin, ())
 
-    prepared.insert([make_admin("root")])
+    prepared.insert([make_admin("root")], ())
     outcomes = race([*(partial(come_and_go, number) for number in range(4)), *[prepared.prepare] * 4])
     assert counted(outcomes) == {None: 8}
     assert database[GUARD].find_one() == {"_id": ADMINS, "n": 1 + 4 * 3}
@@ -173,19 +173,19 @@ def test_what_a_vanished_user_had_can_be_had_again(prepared: Store, database: Da
     """The address and token of a user whom another program deleted or changed are free; those of others are not."""
     ann, bob = with_email(make_user("ann"), "ann@x.org"), with_email(make_user("bob"), "bob@x.org")
     cid = with_email(make_user("cid"), "cid@x.org")
-    prepared.insert([ann, bob, cid])
+    prepared.insert([ann, bob, cid], ())
     database["users"].delete_one({"name_key": "ann"})
     database["users"].update_one({"name_key": "bob"}, {"$set": {"email": None, "email_key": None}})
     with pytest.raises(EmailInUseError):
-        prepared.insert([with_email(make_user("dan", token_digests=ann.token_digests), "cid@x.org")])
+        prepared.insert([with_email(make_user("dan", token_digests=ann.token_digests), "cid@x.org")], ())
     dan = with_email(make_user("dan", token_digests=ann.token_digests), "ann@x.org")
-    prepared.insert([dan])
+    prepared.insert([dan], ())
     assert find_by_token(prepared, ann.token_digests[0]) == dan
     moved = with_email(cid, "bob@x.org")
-    prepared.replace(cid, moved)
+    prepared.replace(cid, moved, ())
     assert find(prepared, "cid") == moved
     with pytest.raises(TokenInUseError):
-        prepared.replace(moved, moved.changed(NOW, token_digests=bob.token_digests))
+        prepared.replace(moved, moved.changed(NOW, token_digests=bob.token_digests), ())
     assert {pointer["_id"]: str(pointer["user_id"]) for pointer in database["emails"].find()} == {
         "ann@x.org": dan.id,
         "bob@x.org": cid.id,

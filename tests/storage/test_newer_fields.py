@@ -42,12 +42,12 @@ CHANGES: dict[str, Callable[[User], User]] = {
 def test_a_change_leaves_what_a_newer_one_keeps(address: Address, durable_store: Store, change: str) -> None:
     """A change takes away nothing that this Doorman does not know; users can be read, added and deleted beside it."""
     ann = make_user("ann")
-    durable_store.insert([ann, make_admin("root")])
+    durable_store.insert([ann, make_admin("root")], ())
     add_field(address)
     assert find(durable_store, "ann") == ann
     changed = CHANGES[change](ann)
-    durable_store.replace(ann, changed)
+    durable_store.replace(ann, changed, ())
     assert field_of(address, changed) == 7
     assert find(durable_store, changed.name_key) == changed
-    durable_store.insert([make_user("cid")])
-    durable_store.delete(changed)
+    durable_store.insert([make_user("cid")], ())
+    durable_store.delete(changed, ())

@@ -63,31 +63,31 @@ def await_success(call: Callable[[], object], limit: float = 15.0) -> None:
 def test_a_stopped_server_is_unavailable_until_it_is_back(server: Mongod, served: Store) -> None:
     """Reads and writes fail within five seconds, all who ask at once too, and succeed after a restart."""
     ann = make_user("ann")
-    served.insert([ann])
+    served.insert([ann], ())
     server.kill()
     outcomes = race([lambda: fails_in_time(served.ping)] * THREADS)
     assert counted(outcomes) == {True: THREADS}
-    assert fails_in_time(lambda: served.insert([make_user("bob")]))
+    assert fails_in_time(lambda: served.insert([make_user("bob")], ()))
     server.start()
     await_success(served.ping)
     assert find(served, "ann") == ann, "what was acknowledged before the kill is there"
-    served.insert([make_user("bob")])
+    served.insert([make_user("bob")], ())
 
 
 def test_a_hanging_server_is_unavailable_until_it_goes_on(server: Mongod, served: Store) -> None:
     """A change that a server got and never answered fails in time, and holds up nobody afterwards."""
     ann = make_user("ann")
-    served.insert([ann])
+    served.insert([ann], ())
     server.pause()
-    assert fails_in_time(lambda: served.replace(ann, with_email(ann, "ann@x.org")))
+    assert fails_in_time(lambda: served.replace(ann, with_email(ann, "ann@x.org"), ()))
     assert fails_in_time(lambda: find(served, "ann"))
     server.resume()
     await_success(served.ping)
     found = find(served, "ann")
     assert found is not None
     renamed = found.changed(NOW, name="Ann")
-    assert outcome(lambda: served.replace(found, renamed)) is None
-    assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"))) is None
+    assert outcome(lambda: served.replace(found, renamed, ())) is None
+    assert outcome(lambda: served.replace(renamed, with_email(renamed, "new@x.org"), ())) is None
 
 
 def test_a_transaction_whose_process_died_holds_nobody_up_for_long(mongod_address: Address) -> None:
@@ -95,15 +95,15 @@ def test_a_transaction_whose_process_died_holds_nobody_up_for_long(mongod_addres
     with closing(open_store(mongod_address)) as store, closing(make_client(mongod_address.place)) as dead:
         store.prepare()
         ann = make_user("ann")
-        store.insert([ann])
+        store.insert([ann], ())
         session = dead.start_session()
         session.start_transaction()
         dead[mongod_address.database]["users"].update_one(
             {"name_key": "ann"}, {"$inc": {"revision": 1}}, session=session
         )
         after = with_email(ann, "ann@x.org")
-        assert fails_in_time(lambda: store.replace(ann, after))
-        assert outcome(lambda: store.replace(ann, after)) is None
+        assert fails_in_time(lambda: store.replace(ann, after, ()))
+        assert outcome(lambda: store.replace(ann, after, ())) is None
         assert find(store, "ann") == after
 
 

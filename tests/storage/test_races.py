@@ -38,15 +38,15 @@ def same_token(number: int) -> User:
 
 
 def insert_same_name(store: Store, number: int) -> Any:
-    return store.insert([same_name(number)])
+    return store.insert([same_name(number)], ())
 
 
 def insert_same_email(store: Store, number: int) -> Any:
-    return store.insert([same_email(number)])
+    return store.insert([same_email(number)], ())
 
 
 def insert_same_token(store: Store, number: int) -> Any:
-    return store.insert([same_token(number)])
+    return store.insert([same_token(number)], ())
 
 
 SAME = pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def assert_losers_left_nothing(store: Store, make: Callable[[int], User], racers
     [winner] = store.list_names(limit=2)
     found = find(store, winner.name_key)
     assert found is not None
-    store.delete(found)
+    store.delete(found, ())
     for number in range(racers):
         user = make(number)
-        store.insert([user])
-        store.delete(user)
+        store.insert([user], ())
+        store.delete(user, ())
 
 
 @SAME
@@ -99,7 +99,7 @@ def test_one_of_many_processes_wins(  # noqa: PLR0917 - pytest passes them by na
 
 def test_each_revision_is_given_once(durable_store: Store) -> None:
     """Eight threads that each change one user ten times make eighty revisions, and none is lost."""
-    durable_store.insert([make_user("ann")])
+    durable_store.insert([make_user("ann")], ())
 
     def change_ten_times() -> list[int]:
         given: list[int] = []
@@ -107,7 +107,7 @@ def test_each_revision_is_given_once(durable_store: Store) -> None:
             before = find(durable_store, "ann")
             assert before is not None
             after = before.changed(NOW, name=str(before.revision))
-            if outcome(lambda: durable_store.replace(before, after)) is not RevisionMismatchError:  # noqa: B023 - It is called at once.
+            if outcome(lambda: durable_store.replace(before, after, ())) is not RevisionMismatchError:  # noqa: B023 - It is called at once.
                 given.append(after.revision)
         return given
 
@@ -116,7 +116,7 @@ def test_each_revision_is_given_once(durable_store: Store) -> None:
 
 
 def insert_first_admin(store: Store, number: int) -> bool:
-    return store.insert_first_admin(make_admin(f"root{number}"))
+    return store.insert_first_admin(make_admin(f"root{number}"), ())
 
 
 def test_one_thread_makes_the_first_admin(durable_store: Store) -> None:
@@ -150,12 +150,12 @@ def test_one_process_records_its_key(address: Address, durable_store: Store, rac
 
 def prepare_and_insert(store: Store, number: int) -> None:
     store.prepare()
-    store.insert([make_user(f"user{number}")])
+    store.insert([make_user(f"user{number}")], ())
 
 
 def prepare_and_adopt(store: Store, number: int) -> bool:
     store.prepare()
-    return store.insert_first_admin(make_admin(f"root{number}"))
+    return store.insert_first_admin(make_admin(f"root{number}"), ())
 
 
 @pytest.mark.new_database
@@ -179,12 +179,12 @@ def test_processes_prepare_one_store(address: Address, racing_processes: Process
 def test_one_of_two_admins_remains(durable_store: Store) -> None:
     """Two admins who remove, demote or disable each other or themselves at the same moment never both succeed."""
     ways: list[Callable[[User], Any]] = [
-        durable_store.delete,
-        lambda user: durable_store.replace(user, user.changed(NOW, user_group="noob")),
-        lambda user: durable_store.replace(user, user.changed(NOW, disabled=True)),
+        lambda user: durable_store.delete(user, ()),
+        lambda user: durable_store.replace(user, user.changed(NOW, user_group="noob"), ()),
+        lambda user: durable_store.replace(user, user.changed(NOW, disabled=True), ()),
     ]
     one, other = make_admin("one"), make_admin("other")
-    durable_store.insert([one, other])
+    durable_store.insert([one, other], ())
     for number in range(RACES):
         first, second = ways[number % 3], ways[number // 3 % 3]
         outcomes = race([partial(first, one), partial(second, other)])
@@ -194,26 +194,26 @@ def test_one_of_two_admins_remains(durable_store: Store) -> None:
         gone = one if outcomes[0] is None else other
         left = find(durable_store, gone.name_key)
         if left is not None:
-            durable_store.delete(left)
+            durable_store.delete(left, ())
         fresh = make_admin(gone.user_name)
-        durable_store.insert([fresh])
+        durable_store.insert([fresh], ())
         one, other = (fresh, other) if gone is one else (one, fresh)
 
 
 def test_a_child_uses_a_connection_of_its_own(address: Address, durable_store: Store) -> None:
     """A forked child can use the store that its parent has used, and the parent can go on."""
-    durable_store.insert([make_user("parent")])
+    durable_store.insert([make_user("parent")], ())
     child = os.fork()
     if child == 0:
         try:
-            durable_store.insert([make_user("child")])
+            durable_store.insert([make_user("child")], ())
             found = find(durable_store, "parent") is not None
         except BaseException:  # noqa: BLE001 - Nothing may get from the child into pytest.
             found = False
         os._exit(0 if found else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert find(durable_store, "child") is not None
-    durable_store.insert([make_user("again")])
+    durable_store.insert([make_user("again")], ())
 
 
 def test_a_fork_may_happen_while_threads_write(sqlite_address: Address, open_prepared: OpenPrepared) -> None:
@@ -222,7 +222,7 @@ def test_a_fork_may_happen_while_threads_write(sqlite_address: Address, open_pre
 
     def write(first: int) -> None:
         for number in range(20):
-            store.insert([make_user(f"user{first}-{number}")])
+            store.insert([make_user(f"user{first}-{number}")], ())
 
     def fork() -> list[int]:
         return [_insert_in_child(store, f"child{number}") for number in range(5)]
@@ -235,5 +235,5 @@ def test_a_fork_may_happen_while_threads_write(sqlite_address: Address, open_pre
 def _insert_in_child(store: Store, name: str) -> int:
     child = os.fork()
     if child == 0:
-        os._exit(0 if outcome(lambda: store.insert([make_user(name)])) is None else 1)
+        os._exit(0 if outcome(lambda: store.insert([make_user(name)], ())) is None else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

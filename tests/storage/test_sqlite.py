@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import SetupError, UnavailableError
 from models.storage import Store
-from models.storage.sqlite import counters, lookups, meta
+from models.storage.sqlite import audit, counters, lookups, meta
 from models.storage.sqlite import records as sqlite_records
 from models.storage.sqlite import schema as sqlite_schema
 from models.storage.sqlite import setup as sqlite_setup
@@ -29,6 +29,7 @@ def prepared(sqlite_address: Address, open_prepared: Callable[[Address], Store])
     return open_prepared(sqlite_address)
 
 
+_BY_TERMS = audit.FIND_BY_TERM % (audit.HAS_TERM % "?, ?")
 QUERIES = {
     **{
         f"{name} {count}": (asking(query, count), step)
@@ -51,10 +52,16 @@ QUERIES = {
     "no record": (sqlite_records.DELETE, "SEARCH records USING PRIMARY KEY (kind=? AND id=?)"),
     "records": (sqlite_records.DELETE_OF_USER, "SEARCH records USING COVERING INDEX records_of_user (user_id=?)"),
     "kind": (
-        sqlite_records.DELETE_OF_USER_AND_KIND,
+        sqlite_records.RETURNING_OF_USER,
         "SEARCH records USING COVERING INDEX records_of_user (user_id=? AND kind=?)",
     ),
     "records of": (sqlite_records.OF_USER, "SEARCH records USING INDEX records_of_user (user_id=? AND kind=?)"),
+    "events": (audit.FIND, "SEARCH audit USING PRIMARY KEY (id>? AND id<?)"),
+    "events by terms": (_BY_TERMS, "SEARCH audit_terms USING PRIMARY KEY (term=? AND id>? AND id<?)"),
+    "its event": (_BY_TERMS, "SEARCH audit USING PRIMARY KEY (id=?)"),
+    "other terms": (_BY_TERMS, "SEARCH other USING PRIMARY KEY (term=? AND id=?)"),
+    "event": (audit.FIND_ONE, "SEARCH audit USING PRIMARY KEY (id=?)"),
+    "old events": (audit.FIND_OLD, "SEARCH audit USING PRIMARY KEY (id<?)"),
     "use": (sqlite_records.NOTE_USE, "SEARCH records USING PRIMARY KEY (kind=? AND id=?)"),
     "oldest": (sqlite_records.DELETE_OLDEST, "SEARCH records USING INDEX records_of_user (user_id=? AND kind=?)"),
     "purge": (sqlite_records.PURGE, "SEARCH records USING COVERING INDEX records_by_expiry (expires_at<?)"),
@@ -96,7 +103,7 @@ def test_every_look_up_goes_by_an_index(prepared: Store, path: Path, name: str) 
 def test_a_stale_pointer_leads_nowhere(prepared: Store, path: Path) -> None:
     """A digest that points to a user who does not have it any more is nobody's."""
     user = make_user("ann")
-    prepared.insert([user])
+    prepared.insert([user], ())
     with opened(path) as connection:
         connection.execute("INSERT INTO tokens (digest, user_id) VALUES ('stale', ?), ('gone', 'x')", (user.id,))
     assert find_by_token(prepared, "stale") is None
@@ -105,7 +112,7 @@ def test_a_stale_pointer_leads_nowhere(prepared: Store, path: Path) -> None:
 
 def test_only_the_owner_may_read(prepared: Store, path: Path) -> None:
     """Database, log, shared memory and lock are 0600, and a directory that was made is 0700."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     assert path.parent.stat().st_mode & 0o777 == 0o700
     modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert modes == dict.fromkeys([path.name + end for end in ("", "-wal", "-shm", ".lock")], 0o600)

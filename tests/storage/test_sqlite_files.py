@@ -33,13 +33,13 @@ from tests.storage.stores import make_user
 path = Path(sys.argv[1])
 store = SqliteStore(path)
 store.prepare()
-store.insert([make_user("first")])
+store.insert([make_user("first")], ())
 store.prepare()
 SqliteStore(path).prepare()
 print("prepared", flush=True)
 sys.stdin.readline()
 for number in range(50):
-    store.insert([make_user(f"user{number:02}")])
+    store.insert([make_user(f"user{number:02}")], ())
 print("inserted", flush=True)
 sys.stdin.readline()
 """
@@ -65,10 +65,10 @@ def test_preparing_again_keeps_the_locks(path: Path) -> None:
 
 def test_a_deleted_file_is_unavailable(prepared: Store, path: Path) -> None:
     """Nothing is acknowledged that nobody could find again, and no new database is begun beside the log of the old."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     path.unlink()
     with pytest.raises(UnavailableError, match="not there"):
-        prepared.insert([make_user("bob")])
+        prepared.insert([make_user("bob")], ())
     with pytest.raises(UnavailableError, match="not there"):
         find(prepared, "ann")
     with closing(SqliteStore(path)) as started, pytest.raises(SetupError, match="is not there, but its log is"):
@@ -88,23 +88,23 @@ REPLACED = "was replaced: start Doorman anew"
 
 def test_a_replaced_file_is_served_by_the_next_start_alone(prepared: Store, path: Path) -> None:
     """Until then every thread and process refuses it, and afterwards it has nothing of the former file's log."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     copy = copy_of(path)
-    prepared.insert([make_user(f"lost{number}") for number in range(100)])
+    prepared.insert([make_user(f"lost{number}") for number in range(100)], ())
     copy.replace(path)
     assert set(race([lambda: prepared.list_names(limit=200)] * 4)) == {UnavailableError}
     with pytest.raises(UnavailableError, match=REPLACED):
-        prepared.insert([make_user("bob")])
+        prepared.insert([make_user("bob")], ())
     with closing(SqliteStore(path)) as worker, pytest.raises(UnavailableError, match=REPLACED):
         find(worker, "ann")  # one that was started with the former file, and first asked now
     with closing(SqliteStore(path)) as started:
         started.prepare()
-        started.insert([make_user("bob")])
+        started.insert([make_user("bob")], ())
         assert [row.user_name for row in started.list_names(limit=5)] == ["ann", "bob"]
         with pytest.raises(UnavailableError, match=REPLACED):
-            prepared.insert([make_user("cid")])
+            prepared.insert([make_user("cid")], ())
         prepared.close()
-        started.insert([make_user("dan")])
+        started.insert([make_user("dan")], ())
     with opened(path) as connection:
         assert connection.execute("SELECT user_name FROM users ORDER BY 1").fetchall() == [("ann",), ("bob",), ("dan",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -117,7 +117,7 @@ from models.storage.sqlite.store import SqliteStore
 from tests.storage.stores import make_user
 store = SqliteStore(Path(sys.argv[1]))
 store.prepare()
-store.insert([make_user(f"late{number:03}") for number in range(200)])
+store.insert([make_user(f"late{number:03}") for number in range(200)], ())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -132,7 +132,7 @@ def test_a_copy_put_in_place_after_a_crash_is_not_spoiled(path: Path) -> None:
     """The log that the crash left is kept under another name, and not applied to the copy."""
     with closing(SqliteStore(path)) as store:
         store.prepare()
-        store.insert([make_user("ann")])
+        store.insert([make_user("ann")], ())
     copy = copy_of(path)
     crashed_after_writing(path)
     copy.replace(path)
@@ -155,7 +155,7 @@ def test_a_copy_with_its_own_log_is_whole(path: Path, tmp_path: Path) -> None:
 def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, path: Path) -> None:
     """A change that would be committed to a file that is gone is undone and reported."""
     assert isinstance(prepared, SqliteStore)
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     copy = copy_of(path)
     with pytest.raises(UnavailableError, match=REPLACED), prepared._database.writing():
         copy.replace(path)
@@ -165,21 +165,21 @@ def test_a_write_into_a_file_that_is_replaced_meanwhile_fails(prepared: Store, p
 
 def test_a_write_into_a_log_that_was_removed_fails(prepared: Store, path: Path) -> None:
     """What would be committed to a log that nobody finds again is reported, and not acknowledged, nor is it read."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     Path(f"{path}-wal").unlink()
     for _ in range(2):
         with pytest.raises(UnavailableError, match="log was removed"):
-            prepared.insert([make_user("bob")])
+            prepared.insert([make_user("bob")], ())
         with pytest.raises(UnavailableError, match="log was removed"):
             find(prepared, "ann")
 
 
 def test_an_emptied_file_takes_no_writes(prepared: Store, path: Path) -> None:
     """Nothing is acknowledged whose only trace would be in a log without a database."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     os.truncate(path, 0)
     with pytest.raises(UnavailableError, match="is empty"):
-        prepared.insert([make_user("bob")])
+        prepared.insert([make_user("bob")], ())
 
 
 def test_the_log_is_written_down_whoever_made_it(path: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_log_is_written_down_whoever_made_it(path: Path) -> None:
     first, second = SqliteStore(path), SqliteStore(path)
     for number, store in enumerate([first, second, first]):
         store.prepare()
-        store.insert([make_user(f"user{number}")])
+        store.insert([make_user(f"user{number}")], ())
         recorded = Path(f"{path}.lock").read_bytes()[:64].rstrip(b"\0").split()
         assert [int(part) for part in recorded] == [path.stat().st_ino, Path(f"{path}-wal").stat().st_ino]
         store.close()
@@ -205,7 +205,7 @@ def test_an_emptied_file_is_not_begun_anew(path: Path) -> None:
 
 def test_a_file_moved_away_and_back_is_served_again(prepared: Store, path: Path) -> None:
     """While it is away, and while another lies in its place, nothing is read or written; then all is as before."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     away = path.rename(path.with_name("away.db"))
     with pytest.raises(UnavailableError, match="not there"):
         find(prepared, "ann")
@@ -213,7 +213,7 @@ def test_a_file_moved_away_and_back_is_served_again(prepared: Store, path: Path)
     with pytest.raises(UnavailableError, match="is empty"):
         find(prepared, "ann")
     away.replace(path)
-    prepared.insert([make_user("bob")])
+    prepared.insert([make_user("bob")], ())
     assert find(prepared, "ann") is not None
 
 
@@ -221,7 +221,7 @@ def test_rubbish_is_unavailable_until_it_is_gone(prepared: Store, path: Path) ->
     """Bytes written over the file make calls fail; once the good ones are back, all threads are served again."""
     users = [make_user(f"user{number:04}", token_hash="x" * 2000) for number in range(800)]
     for first in range(0, len(users), 200):
-        prepared.insert(users[first : first + 200])
+        prepared.insert(users[first : first + 200], ())
     with opened(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     good = path.with_name("good.db")
@@ -237,10 +237,10 @@ def test_rubbish_is_unavailable_until_it_is_gone(prepared: Store, path: Path) ->
     subprocess.run([*overwrite, f"if={rubbish}"], check=True)
     assert UnavailableError in find_all()
     with pytest.raises(UnavailableError):
-        prepared.insert([make_user("ann")])
+        prepared.insert([make_user("ann")], ())
     subprocess.run([*overwrite, f"if={good}"], check=True)
     assert find_all() == set(users)
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
 
 
 def test_a_restored_copy_gets_a_log(path: Path) -> None:
@@ -294,6 +294,6 @@ def test_a_link_shares_the_lock(prepared: Store, path: Path, tmp_path: Path) -> 
     link.symlink_to(path)
     with closing(SqliteStore(link)) as store:
         store.prepare()
-        store.insert([make_user("ann")])
+        store.insert([make_user("ann")], ())
     assert find(prepared, "ann") is not None
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith("link")] == ["link.db"]

@@ -73,7 +73,7 @@ def test_threads_in_turn_use_one_connection(prepared: SqliteStore) -> None:
     """However many threads there are, and whether they read or write."""
     [before] = idle(prepared)
     for number in range(MANY):
-        thread = threading.Thread(target=prepared.insert, args=([make_user(f"user{number}")],))
+        thread = threading.Thread(target=prepared.insert, args=([make_user(f"user{number}")], ()))
         thread.start()
         thread.join()
         assert idle(prepared) == [before]
@@ -82,7 +82,7 @@ def test_threads_in_turn_use_one_connection(prepared: SqliteStore) -> None:
 
 def test_threads_at_once_use_several(prepared: SqliteStore) -> None:
     """Each of the calls that run at the same time has a connection of its own; afterwards a few stay open."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     together = threading.Barrier(MANY)
 
     def read() -> int:
@@ -102,7 +102,7 @@ def test_waiting_writers_have_no_connection(prepared: SqliteStore, path: Path) -
     queue = WriterQueue(path.with_name(path.name + ".lock"))
     with ThreadPoolExecutor(THREADS) as pool:
         with queue.turn(time.monotonic() + 5):
-            writes = [pool.submit(prepared.insert, [make_user(f"user{number}")]) for number in range(THREADS)]
+            writes = [pool.submit(prepared.insert, [make_user(f"user{number}")], ()) for number in range(THREADS)]
             assert not wait(writes, 0.2).done
             assert len(idle(prepared)) == 1
         assert [write.result() for write in writes] == [None] * THREADS
@@ -117,7 +117,7 @@ def test_a_call_that_fails_gives_its_handle_back(prepared: SqliteStore) -> None:
     with pytest.raises(RuntimeError), prepared._database.writing():
         raise RuntimeError
     with pytest.raises(ValueError, match="no store can hold"):
-        prepared.insert([make_user("ann", name="\ud800")])
+        prepared.insert([make_user("ann", name="\ud800")], ())
     assert idle(prepared) == [before]
     prepared.close()
     assert idle(prepared) == []
@@ -185,7 +185,7 @@ def test_several_may_close_at_once() -> None:
 
 def test_a_fork_waits_for_the_calls_that_run(prepared: SqliteStore) -> None:
     """Neither side has a connection of the other's, and both go on."""
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
     running, leave = threading.Event(), threading.Event()
 
     def read() -> bool:
@@ -199,7 +199,7 @@ def test_a_fork_waits_for_the_calls_that_run(prepared: SqliteStore) -> None:
         child = os.fork()
         if child == 0:
             is_clean = prepared._database._handles._idle == []
-            served = outcome(lambda: prepared.insert([make_user("child")])) is None
+            served = outcome(lambda: prepared.insert([make_user("child")], ())) is None
             os._exit(0 if is_clean and served and find(prepared, "ann") is not None else 1)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -35,10 +35,10 @@ def test_a_full_disk_is_unavailable_and_changes_nothing(prepared: Store) -> None
         [pages] = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 5}")
     with pytest.raises(UnavailableError, match="full") as caught:
-        prepared.insert([make_user(f"user{number}") for number in range(500)])
+        prepared.insert([make_user(f"user{number}") for number in range(500)], ())
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
     assert prepared.list_names(limit=1) == []
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
 
 
 def test_a_database_that_another_holds_is_unavailable(prepared: Store, path: Path) -> None:
@@ -46,14 +46,14 @@ def test_a_database_that_another_holds_is_unavailable(prepared: Store, path: Pat
     with closing(SqliteStore(path, patience=0.4)) as store, opened(path) as other:
         other.execute("BEGIN IMMEDIATE")
         started = time.monotonic()
-        outcomes = race([lambda: store.insert([make_user("ann")])] * 4)
+        outcomes = race([lambda: store.insert([make_user("ann")], ())] * 4)
         assert counted(outcomes) == {UnavailableError: 4}
         assert 0.4 <= time.monotonic() - started < 0.8
         with pytest.raises(UnavailableError, match="locked"):
             store.prepare()
         assert find(store, "ann") is None
         other.execute("ROLLBACK")
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
 
 
 def test_waits_for_a_turn_and_for_sqlite_add_up(prepared: Store, path: Path) -> None:
@@ -63,7 +63,7 @@ def test_waits_for_a_turn_and_for_sqlite_add_up(prepared: Store, path: Path) -> 
         other.execute("BEGIN IMMEDIATE")
         started = time.monotonic()
         with queue.turn(started):
-            insert = pool.submit(store.insert, [make_user("ann")])
+            insert = pool.submit(store.insert, [make_user("ann")], ())
             assert not wait([insert], 0.7).done
         with pytest.raises(UnavailableError, match="locked"):
             insert.result()
@@ -77,27 +77,27 @@ def test_after_a_wait_in_vain_writers_fail_at_once(
     with closing(SqliteStore(path, patience=0.05)) as store, opened(path) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnavailableError, match="locked"):
-            store.insert([make_user("ann")])
+            store.insert([make_user("ann")], ())
         other.execute("ROLLBACK")
         outage = store._database._outage
         assert outage._retry_at is not None
         assert 0.3 < outage._retry_at - time.monotonic() <= 0.5
         with pytest.raises(UnavailableError, match="a moment ago"):
-            store.insert([make_user("ann")])
+            store.insert([make_user("ann")], ())
         assert find(store, "ann") is None
         outage._retry_at = time.monotonic()
-        store.insert([make_user("ann")])
-        store.insert([make_user("bob")])
+        store.insert([make_user("ann")], ())
+        store.insert([make_user("bob")], ())
 
 
 def test_a_stopped_writer_makes_others_fail(prepared: Store, path: Path) -> None:
     """Who waits for the file lock, or for the thread that waits for it, gets UnavailableError in the end."""
     queue = WriterQueue(path.with_name(path.name + ".lock"))
     with closing(SqliteStore(path, patience=0.05)) as store, queue.turn(time.monotonic() + 5):
-        outcomes = race([lambda: store.insert([make_user("ann")])] * 3)
+        outcomes = race([lambda: store.insert([make_user("ann")], ())] * 3)
         assert counted(outcomes) == {UnavailableError: 3}
         assert find(store, "ann") is None
-    prepared.insert([make_user("ann")])
+    prepared.insert([make_user("ann")], ())
 
 
 def test_a_lock_file_that_cannot_be_opened_is_unavailable(prepared: Store, path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_lock_file_that_cannot_be_opened_is_unavailable(prepared: Store, path:
     lock.unlink()
     lock.mkdir()
     with pytest.raises(UnavailableError, match="lock file"):
-        prepared.insert([make_user("ann")])
+        prepared.insert([make_user("ann")], ())
 
 
 def open_files() -> int:
@@ -131,7 +131,7 @@ store = SqliteStore(Path(sys.argv[1]))
 number = 0
 while True:
     names = [f"{sys.argv[2]}-{number}-{part}" for part in range(3)]
-    store.insert([with_email(make_user(name), f"{name}@x.org") for name in names])
+    store.insert([with_email(make_user(name), f"{name}@x.org") for name in names], ())
     print(number, flush=True)
     number += 1
 """
@@ -160,7 +160,7 @@ def test_a_killed_process_has_lost_nothing_it_reported(prepared: Store, path: Pa
         assert set(range(count)) <= set(numbers) <= set(range(count + 1))
         assert all(numbers.count(number) == 3 for number in set(numbers))
         with pytest.raises(UserExistsError):
-            prepared.insert([make_user(f"{name}-0-0")])
+            prepared.insert([make_user(f"{name}-0-0")], ())
     with opened(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         [users, emails, tokens] = (
@@ -179,7 +179,7 @@ def test_writers_of_many_processes_all_get_their_turn(
 
 def insert_ten(store: Store, number: int) -> None:
     for part in range(10):
-        store.insert([make_user(f"user{number}-{part}", created_at=NOW)])
+        store.insert([make_user(f"user{number}-{part}", created_at=NOW)], ())
 
 
 def test_a_lock_that_cannot_be_taken_is_unavailable(tmp_path: Path) -> None:
@@ -193,4 +193,4 @@ def test_a_lock_that_cannot_be_taken_is_unavailable(tmp_path: Path) -> None:
 def test_a_value_that_breaks_the_schema_is_no_conflict(prepared: Store) -> None:
     """A user without what every user has is a fault of the program, and is not reported as a taken name."""
     with pytest.raises(UnavailableError, match="NOT NULL"):
-        prepared.insert([make_user("ann", token_hash=None)])
+        prepared.insert([make_user("ann", token_hash=None)], ())

@@ -55,8 +55,8 @@ def test_the_outside_knows_neither_the_root_nor_the_stores(module: str) -> None:
 
 @pytest.mark.parametrize("module", [module for module in SOURCES if module.startswith("models.storage")])
 def test_stores_know_only_what_they_keep(module: str) -> None:
-    """Storage imports the user, the records, the errors, findings, itself, and what says that it may wait."""
-    known = {"models.user", "models.records", "models.errors", "models.findings", "models.waiting"}
+    """Storage imports the user, records, events, errors, findings, itself, and what says that it may wait."""
+    known = {"models.user", "models.records", "models.events", "models.errors", "models.findings", "models.waiting"}
     assert not {
         name
         for name in IMPORTS[module]

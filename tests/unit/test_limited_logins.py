@@ -1,6 +1,7 @@
 """Logins and the limiter together: what is counted, what is told, and what a success costs."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import cast
 
@@ -16,6 +17,7 @@ from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
 from tests.databases import SECRET_KEY
+from tests.origins import whence
 from tests.storage.stores import make_user
 from tests.unit.watched import Clock, Watched
 
@@ -26,7 +28,7 @@ RIGHT, WRONG = Secret("the right password"), Secret("a wrong password")
 
 
 @pytest.fixture
-def core(watched: Watched, clock: Clock) -> Core:
+def core(watched: Watched, clock: Clock) -> Iterator[Core]:
     """A core in which alice has the right password."""
     hasher = Hasher(4)
     core = build_core(
@@ -35,11 +37,13 @@ def core(watched: Watched, clock: Clock) -> Core:
         hasher,
         PasswordPolicy(8, Blocklist("")),
         gate=HashingGate(2),
+        whence=whence,
         clock=clock,
     )
-    core.store.insert([make_user("alice", password_hash=hasher.hash(RIGHT))])
+    core.store.insert([make_user("alice", password_hash=hasher.hash(RIGHT))], ())
     watched.calls.clear()
-    return core
+    yield core
+    core.audit_upkeep.close()
 
 
 def test_a_success_writes_nothing(core: Core, watched: Watched) -> None:
@@ -129,7 +133,7 @@ def test_a_password_changed_while_it_was_checked_is_refused(core: Core, watched:
         if call == "counters.find" and not changed and len(watched.calls) > 2:
             changed.append(True)
             user = core.accounts.get("alice")
-            core.store.replace(user, user.changed(user.updated_at, password_hash=Hasher(4).hash(WRONG)))
+            core.store.replace(user, user.changed(user.updated_at, password_hash=Hasher(4).hash(WRONG)), ())
 
     watched.after = change
     with pytest.raises(NotAuthenticatedError):

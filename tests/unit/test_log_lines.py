@@ -93,7 +93,7 @@ def test_spans_are_new_and_stay() -> None:
     """All lines of a request have one span id, which is neither the caller's nor another request's."""
     header = f"00-{TRACE}-{PARENT}-01"
     first, second = exchange(traceparent=header), exchange(traceparent=header)
-    assert first.fields() == first.fields() == first.follow_up().fields()
+    assert first.fields() == first.fields() == first.follow_up("websocket").fields()
     assert len({first.fields()["span_id"], second.fields()["span_id"], PARENT}) == 3
 
 

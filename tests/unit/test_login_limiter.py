@@ -1,6 +1,7 @@
 """The limiter: who fails waits, longer each time, on all replicas, and nobody else does."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -9,11 +10,13 @@ import pytest
 from models import login_limiter
 from models.clients import Client, client_at
 from models.errors import TooManyAttemptsError
+from models.login_failures import LoginFailures
 from models.login_limiter import FREE_FAILURES_OF_ADDRESS, LoginLimiter
 from models.secret import Secret
 from models.secret_key import KeyRing
 from models.storage import Store
 from tests.databases import SECRET_KEY, Environment, dump
+from tests.origins import whence
 from tests.unit.watched import Clock, Watched
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -21,9 +24,13 @@ HERE, THERE = client_at("192.0.2.1"), client_at("192.0.2.2")
 KEYS = KeyRing(Secret(SECRET_KEY))
 
 
+def limiter_on(store: Store, clock: Callable[[], datetime]) -> LoginLimiter:
+    return LoginLimiter(store, KEYS, clock, LoginFailures(KEYS, whence, clock))
+
+
 @pytest.fixture
 def limiter(store: Store, clock: Clock) -> LoginLimiter:
-    return LoginLimiter(store, KEYS, clock)
+    return limiter_on(store, clock)
 
 
 def wait_of(limiter: LoginLimiter, client: Client = HERE, name: str | None = "alice") -> int:
@@ -113,7 +120,10 @@ def test_a_mapped_ipv4_address_is_that_address(limiter: LoginLimiter) -> None:
 
 def test_replicas_count_together(store: Store, clock: Clock) -> None:
     """What fails at one replica waits at the other, as long as if all had failed there."""
-    one, other = LoginLimiter(store, KEYS, clock), LoginLimiter(store, KEYS, clock)
+    one, other = (
+        limiter_on(store, clock),
+        limiter_on(store, clock),
+    )
     for replica in (one, other, one):
         replica.failed(HERE, "alice")
     assert wait_of(one) == wait_of(other) == 2
@@ -121,7 +131,7 @@ def test_replicas_count_together(store: Store, clock: Clock) -> None:
 
 def test_what_a_process_knows_costs_no_look_at_the_store(watched: Watched, clock: Clock) -> None:
     """Once refused, an attempt is refused without the store, with the time that is left, until it is over."""
-    limiter = LoginLimiter(cast("Store", watched), KEYS, clock)
+    limiter = limiter_on(cast("Store", watched), clock)
     for _ in range(5):
         limiter.failed(HERE, "alice")
     limiter.refuse_known(HERE, "alice")
@@ -152,7 +162,10 @@ def test_what_a_process_knows_is_bounded(limiter: LoginLimiter, monkeypatch: pyt
 @pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(minutes=10), timedelta(days=400)])
 def test_a_clock_that_is_ahead_makes_nobody_wait_for_that(store: Store, clock: Clock, ahead: timedelta) -> None:
     """A failure that another replica counted in the future is waited for as long as one of now, and no longer."""
-    limiter, fast = LoginLimiter(store, KEYS, clock), LoginLimiter(store, KEYS, lambda: clock.now + ahead)
+    limiter, fast = (
+        limiter_on(store, clock),
+        limiter_on(store, lambda: clock.now + ahead),
+    )
     fast.failed(HERE, "alice")
     assert wait_of(limiter) == 1
     clock.advance(seconds=0.5)

@@ -14,13 +14,13 @@ from tests.storage.stores import digest_of, make_user
 def test_what_was_foreseen_is_handed_over(store: Store) -> None:
     """Who foresaw its users gets them from the reads of others, and whom it did not foresee by one of its own."""
     ann, bob, cid = (make_user(name) for name in ("ann", "bob", "cid"))
-    store.insert([ann, bob, cid])
+    store.insert([ann, bob, cid], ())
     shared = Lookups(store)
     foreseen = shared.foresee([("ann", 0), ("bob", 0), ("ann", 0), ("nobody", 0)], [*bob.token_digests, "x"])
     assert shared.by_name("cid") == cid
     assert shared.by_token(cid.token_digests[0]) == cid
-    store.replace(ann, ann.changed(ann.updated_at, name="Ann"))
-    store.delete(bob)
+    store.replace(ann, ann.changed(ann.updated_at, name="Ann"), ())
+    store.delete(bob, ())
     assert shared.by_name("ann", foreseen=foreseen) == ann
     assert shared.by_name("bob", foreseen=foreseen) == bob
     assert shared.by_token(bob.token_digests[0], foreseen) == bob
@@ -37,7 +37,7 @@ def test_what_was_foreseen_is_handed_over(store: Store) -> None:
 def test_many_threads_find_what_single_reads_find(store: Store) -> None:
     """Sixteen threads that look up random names, ids and tokens at once get what one thread gets, one by one."""
     users = [make_user(f"user{number}") for number in range(30)]
-    store.insert([*users, *(make_user(f"user{number}", oauth=1) for number in range(5))])
+    store.insert([*users, *(make_user(f"user{number}", oauth=1) for number in range(5))], ())
     shared = Lookups(store)
     wanted: dict[Callable[[], User | None], User | None] = {}
     for number in range(40):

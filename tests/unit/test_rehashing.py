@@ -1,6 +1,6 @@
 """Passwords that are hashed anew at login: when, to what, and never over another one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from typing import cast
@@ -18,6 +18,7 @@ from models.storage import Store
 from models.user import User
 from tests.databases import SECRET_KEY
 from tests.foreign_vectors import HASHES, PASSWORD
+from tests.origins import whence
 from tests.storage.races import race
 from tests.storage.stores import find, make_user
 from tests.unit.watched import Clock, Watched
@@ -29,15 +30,21 @@ MakeCore = Callable[..., Core]
 
 
 @pytest.fixture
-def make_core(watched: Watched, clock: Clock) -> MakeCore:
+def make_core(watched: Watched, clock: Clock) -> Iterator[MakeCore]:
     """Make cores over one store, each of which hashes at a cost of its own: replicas with other settings."""
+    made: list[Core] = []
 
     def make(rounds: int = 5, gate: HashingGate | None = None) -> Core:
         policy = PasswordPolicy(8, Blocklist(""))
         keys = KeyRing(Secret(SECRET_KEY))
-        return build_core(cast("Store", watched), keys, Hasher(rounds), policy, gate=gate, clock=clock)
+        hasher = Hasher(rounds)
+        core = build_core(cast("Store", watched), keys, hasher, policy, gate=gate, whence=whence, clock=clock)
+        made.append(core)
+        return core
 
-    return make
+    yield make
+    for core in made:
+        core.audit_upkeep.close()
 
 
 def stored(core: Core, name: str = "alice") -> User:
@@ -57,7 +64,7 @@ def test_a_login_hashes_anew_what_is_cheaper_or_foreign(make_core: MakeCore, wat
     """The first right login puts a hash at the configured cost in its place, once, and ends no session by it."""
     core = make_core()
     before = make_user("alice", password_hash=kept, epoch=7)
-    core.store.insert([before])
+    core.store.insert([before], ())
     for wrong in (OTHER, Secret("\0"), Secret("x" * 3000)):
         with suppress(NotAuthenticatedError):
             core.authenticator.basic("alice", wrong, client_at(f"192.0.2.{len(wrong.reveal()) % 200 + 9}"))
@@ -80,7 +87,7 @@ def test_a_cost_that_was_lowered_hashes_nothing_anew(make_core: MakeCore) -> Non
     """A dearer hash than the settings ask for stays."""
     core = make_core(4)
     kept = Hasher(5).hash(RIGHT)
-    core.store.insert([make_user("alice", password_hash=kept)])
+    core.store.insert([make_user("alice", password_hash=kept)], ())
     login(core)
     assert stored(core).password_hash == kept
 
@@ -90,7 +97,7 @@ def test_what_bcrypt_cannot_hold_stays_as_it_is(make_core: MakeCore) -> None:
     long = Secret("0123456789" * 8)
     kept = "{SHA}250QAHODbJZRaQr1p0GS/mrxorY="
     core = make_core()
-    core.store.insert([make_user("alice", password_hash=kept)])
+    core.store.insert([make_user("alice", password_hash=kept)], ())
     for _ in range(2):
         assert login(core, long).password_hash == kept
     assert core.authenticator.basic("alice", long, THERE).user.password_hash == kept
@@ -101,7 +108,7 @@ def test_a_password_that_other_systems_did_not_normalise_opens_before_and_after(
     core = make_core()
     typed = Secret("decomposed a\u0308")
     kept = "{SHA}2rSnh4IAvUJvvlkTUcE9EiGB4dg="
-    core.store.insert([make_user("alice", password_hash=kept)])
+    core.store.insert([make_user("alice", password_hash=kept)], ())
     login(core, typed)
     assert stored(core).password_hash != kept
     for presented in (Secret("decomposed \xe4"), typed):
@@ -112,14 +119,14 @@ def test_a_password_that_other_systems_did_not_normalise_opens_before_and_after(
 def test_a_password_that_changes_meanwhile_is_not_undone(make_core: MakeCore, watched: Watched, when: str) -> None:
     """Whether it changes before the old hash is looked for again or right after, the new one stays and counts."""
     core = make_core()
-    core.store.insert([make_user("alice", password_hash=APACHE)])
+    core.store.insert([make_user("alice", password_hash=APACHE)], ())
     changed: list[User] = []
 
     def change(call: str) -> None:
         if call == when and "note_foreign_hashes(0)" in watched.calls and not changed:
             before = stored(core)
             changed.append(before.changed(before.updated_at, password_hash=Hasher(5).hash(OTHER)))
-            core.store.replace(before, changed[0])
+            core.store.replace(before, changed[0], ())
 
     watched.calls.clear()
     watched.after = change
@@ -131,14 +138,14 @@ def test_a_password_that_changes_meanwhile_is_not_undone(make_core: MakeCore, wa
 def test_another_field_that_changes_meanwhile_stays_changed(make_core: MakeCore, watched: Watched) -> None:
     """The hash takes its place in the user as it is by then."""
     core = make_core()
-    core.store.insert([make_user("alice", password_hash=APACHE)])
+    core.store.insert([make_user("alice", password_hash=APACHE)], ())
     changed: list[bool] = []
 
     def change(call: str) -> None:
         if call == "find_users_by_id" and not changed:
             changed.append(True)
             before = stored(core)
-            core.store.replace(before, before.changed(before.updated_at, name="Alice"))
+            core.store.replace(before, before.changed(before.updated_at, name="Alice"), ())
 
     watched.after = change
     assert login(core).name == "Alice"
@@ -149,7 +156,7 @@ def test_another_field_that_changes_meanwhile_stays_changed(make_core: MakeCore,
 def test_a_store_that_takes_no_write_refuses_no_login(make_core: MakeCore, watched: Watched) -> None:
     """That the new hash cannot be kept is nobody's concern: the next login tries again."""
     core = make_core()
-    core.store.insert([make_user("alice", password_hash=APACHE)])
+    core.store.insert([make_user("alice", password_hash=APACHE)], ())
     watched.fails = {"replace"}
     assert login(core).password_hash == APACHE
     watched.fails = set()
@@ -160,7 +167,7 @@ def test_a_store_that_takes_no_write_refuses_no_login(make_core: MakeCore, watch
 def test_racing_logins_all_get_in(make_core: MakeCore) -> None:
     """Of many first logins at once, on several replicas, each gets in; one hash is kept, and it is of the password."""
     cores = [make_core(gate=HashingGate(2)) for _ in range(3)]
-    cores[0].store.insert([make_user("alice", password_hash=APACHE)])
+    cores[0].store.insert([make_user("alice", password_hash=APACHE)], ())
 
     def log_in(number: int) -> str:
         return cores[number % 3].authenticator.basic("alice", RIGHT, client_at(f"10.{number}.0.1")).user.user_name
@@ -174,7 +181,7 @@ def test_logins_and_a_change_race_to_the_change(make_core: MakeCore) -> None:
     core = make_core(gate=HashingGate(2))
     for number in range(6):
         name = f"user{number}"
-        core.store.insert([make_user(name, password_hash=APACHE)])
+        core.store.insert([make_user(name, password_hash=APACHE)], ())
         race(
             [
                 lambda name=name: core.authenticator.basic(name, RIGHT, client_at("10.1.0.1")),  # type: ignore[misc]  # see above
@@ -197,7 +204,7 @@ class _BusyGate(HashingGate):
 def test_under_load_one_login_in_eight_hashes_anew(make_core: MakeCore) -> None:
     """While others wait for a turn, few logins take another hash's time in it: after a raise, none waits for all."""
     core = make_core(gate=_BusyGate(1))
-    core.store.insert([make_user(f"user{number}", password_hash=APACHE) for number in range(16)])
+    core.store.insert([make_user(f"user{number}", password_hash=APACHE) for number in range(16)], ())
     for number in range(16):
         core.authenticator.basic(f"user{number}", RIGHT, client_at(f"10.{number}.0.1"))
     assert sum(stored(core, f"user{number}").password_hash != APACHE for number in range(16)) == 2

@@ -22,6 +22,7 @@ from models.storage import Store
 from models.storage.mongo.documents import record_document
 from models.user import User
 from tests.databases import SECRET_KEY, Environment
+from tests.origins import whence
 from tests.storage.races import THREADS, counted, race
 from tests.storage.stores import find, make_user
 from tests.unit.watched import Clock, Watched
@@ -39,20 +40,21 @@ def build(watched: Watched, clock: Clock) -> Iterator[Build]:
 
     def build(keys: KeyRing) -> Core:
         policy = PasswordPolicy(8, Blocklist(""))
-        core = build_core(cast("Store", watched), keys, Hasher(4), policy, clock=clock)
+        core = build_core(cast("Store", watched), keys, Hasher(4), policy, whence=whence, clock=clock)
         cores.append(core)
         return core
 
     yield build
     for core in cores:
         core.uses.close()
+        core.audit_upkeep.close()
 
 
 @pytest.fixture
 def core(build: Build) -> Core:
     """A core in which alice has the old password."""
     core = build(KeyRing(Secret(SECRET_KEY)))
-    core.store.insert([make_user("alice", password_hash=Hasher(4).hash(OLD))])
+    core.store.insert([make_user("alice", password_hash=Hasher(4).hash(OLD))], ())
     return core
 
 
@@ -111,7 +113,7 @@ def test_a_change_while_the_password_is_checked_fails_the_login(core: Core, watc
 
 def test_a_session_that_ended_meanwhile_changes_nothing(core: Core) -> None:
     """Who came by a session that was ended, or revoked, since then neither updates nor deletes."""
-    for end in (core.sessions.end, lambda caller: core.sessions.revoke_all(caller.user)):
+    for end in (core.sessions.end, lambda caller: core.sessions.revoke_all(caller, caller.user)):
         caller = core.sessions.resume(USER_KEY, begin(core, USER_KEY), HERE)
         end(caller)
         before = core.accounts.get("alice")
@@ -257,7 +259,7 @@ def test_ten_thousand_sessions_become_a_hundred(core: Core, environment: Environ
 
     assert counted(race([log_in_again_and_again] * THREADS)) == {None: THREADS}
     assert len(core.sessions.of(caller.user)) == MOST_SESSIONS
-    assert core.sessions.revoke_all(caller.user) == MOST_SESSIONS
+    assert core.sessions.revoke_all(caller, caller.user) == MOST_SESSIONS
     assert core.sessions.of(caller.user) == []
 
 
@@ -267,7 +269,7 @@ def test_racing_revocations_revoke_once(core: Core) -> None:
         begin(core)
         user = core.accounts.get("alice")
         [session] = core.sessions.of(user)
-        outcomes = race([lambda: core.sessions.revoke(user, session.id)] * THREADS)  # noqa: B023 - They run before the next round.
+        outcomes = race([lambda: core.sessions.revoke(None, user, session.id)] * THREADS)  # noqa: B023 - They run before the next round.
         assert counted(outcomes) == {None: 1, SessionNotFoundError: THREADS - 1}
 
 

@@ -1,7 +1,7 @@
 """The keys that sign tokens: shared, sealed, made in time, and known for as long as what they signed."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from models.secret_key import KeyRing, SecretKey
 from models.signing_keys import SigningKeys
 from models.storage import Records, Store
 from tests.databases import SECRET_KEY, Environment, dump
+from tests.origins import trail
 from tests.storage.races import THREADS, race
 from tests.unit.watched import Clock, Watched
 
@@ -23,12 +24,18 @@ LIFETIME = timedelta(days=7)
 Open = Callable[..., SigningKeys]
 
 
+def keys_of(
+    records: Records, keys: KeyRing, clock: Callable[[], datetime], lifetime: timedelta = LIFETIME
+) -> SigningKeys:
+    return SigningKeys(records, keys, trail=trail(clock), clock=clock, lifetime=lifetime)
+
+
 @pytest.fixture
 def replica(store: Store, clock: Clock) -> Open:
     """Make what a process knows of the keys, over one store."""
 
     def make(current: Secret = FIRST, previous: Secret | None = None) -> SigningKeys:
-        return SigningKeys(store.records, KeyRing(current, previous), clock=clock, lifetime=LIFETIME)
+        return keys_of(store.records, KeyRing(current, previous), clock)
 
     return make
 
@@ -93,7 +100,7 @@ def test_a_key_is_known_as_long_as_its_tokens_last(replica: Open, store: Store, 
     """Where tokens come to last longer than when the key was made, another one signs them."""
     former = replica().current().id
     clock.advance(days=20)
-    longer = SigningKeys(store.records, KeyRing(FIRST), clock=clock, lifetime=timedelta(days=90))
+    longer = keys_of(store.records, KeyRing(FIRST), clock, timedelta(days=90))
     assert longer.current().id != former
     clock.advance(hours=1)
     assert longer.find(longer.current().id) is not None
@@ -116,7 +123,7 @@ def test_a_key_from_the_future_signs_nothing(replica: Open, store: Store, clock:
     """One that a replica with a wrong clock has made neither signs for years nor keeps others from being made."""
     ahead = Clock()
     ahead.now = clock.now + timedelta(days=700)
-    wrong = SigningKeys(store.records, KeyRing(FIRST), clock=ahead, lifetime=LIFETIME).rotate()
+    wrong = keys_of(store.records, KeyRing(FIRST), ahead).rotate()
     for _ in range(3):
         assert replica().current().id != wrong
         clock.advance(days=29, hours=23, minutes=30)
@@ -135,12 +142,12 @@ def test_a_key_of_another_make_spoils_no_other_one(replica: Open, store: Store, 
 
 def test_a_store_that_is_away_keeps_nobody_waiting(watched: Watched, clock: Clock) -> None:
     """What is known goes on signing, and only who knows nothing is told that the store is away."""
-    keys = SigningKeys(cast("Records", watched.records), KeyRing(FIRST), clock=clock, lifetime=LIFETIME)
+    keys = keys_of(cast("Records", watched.records), KeyRing(FIRST), clock)
     current = keys.current().id
     watched.fails = {"records.of_user"}
     clock.advance(hours=1)
     assert keys.current().id == current
-    other = SigningKeys(cast("Records", watched.records), KeyRing(FIRST), clock=clock, lifetime=LIFETIME)
+    other = keys_of(cast("Records", watched.records), KeyRing(FIRST), clock)
     with pytest.raises(UnavailableError):
         other.current()
 

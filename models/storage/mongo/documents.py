@@ -29,7 +29,9 @@ GUARD = "guard"  # the one document ``ADMINS`` counts the guarding admins in ``n
 # The document ``KEY`` has the secret key's id, ``COST`` the highest cost of a password's hash, and ``FOREIGN`` in what
 # other ways passwords are hashed.
 META = "meta"
+AUDIT = "audit"  # _id is the event's id, which sorts by time; ``terms`` are what it is found by
 
+SOUGHT = "sought"  # the index of the events by their terms
 OF_USER = "of_user"  # the index of the records by user and kind
 
 ADMINS = "admins"

@@ -1,10 +1,14 @@
 """The key's id, the highest cost and the foreign kinds of hashes in MongoDB."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from models.events import Event
+from models.storage.mongo.audit import add_events
 from models.storage.mongo.connection import MongoConnection
 from models.storage.mongo.documents import COST, FOREIGN, KEY, META, Document
 
@@ -13,15 +17,24 @@ class MongoMeta:
     def __init__(self, connection: MongoConnection) -> None:
         self._connection = connection
 
-    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
-        acceptable = {"_id": KEY, "key_id": {"$in": [key_id, *known]}}
+    def adopt_key_id(self, key_id: str, *, known: Collection[str], events: Sequence[Event]) -> bool:
+        def change(database: Database[Document], session: ClientSession | None) -> bool:
+            former = {"_id": KEY, "key_id": {"$in": list(known), "$ne": key_id}}
+            is_changed = database[META].update_one(former, adopted, session=session).matched_count == 1
+            add_events(database, session, events if is_changed else ())
+            return is_changed
+
         adopted = {"$set": {"key_id": key_id}}
+        if known:
+            is_changed = self._connection.transaction(change)
+            if is_changed:
+                return True
         with self._connection.call() as database:
             try:
-                database[META].update_one(acceptable, adopted, upsert=True)
+                database[META].update_one({"_id": KEY, "key_id": key_id}, adopted, upsert=True)
             except DuplicateKeyError:
-                # One is recorded; if it came to be only now, it may still be an acceptable one.
-                return database[META].update_one(acceptable, adopted).matched_count == 1
+                # One is recorded; if it came to be only now, it may still be this one.
+                return database[META].find_one({"_id": KEY, "key_id": key_id}) is not None
             return True
 
     def raise_highest_cost(self, cost: int) -> int:

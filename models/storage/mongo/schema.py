@@ -13,12 +13,14 @@ from models.errors import SetupError, UnavailableError
 from models.storage.mongo.connection import MongoConnection
 from models.storage.mongo.documents import (
     ADMINS,
+    AUDIT,
     COUNTERS,
     EMAILS,
     GUARD,
     META,
     OF_USER,
     RECORDS,
+    SOUGHT,
     TOKENS,
     USERS,
     Document,
@@ -46,6 +48,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("user_id", ASCENDING), ("_id.kind", ASCENDING)], name=OF_USER),
     ],
     COUNTERS: [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)],
+    AUDIT: [IndexModel([("terms", ASCENDING), ("_id", ASCENDING)], name=SOUGHT)],
     EMAILS: [],
     TOKENS: [],
     GUARD: [],

@@ -9,10 +9,12 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from models.errors import EmailInUseError, RevisionMismatchError, TokenInUseError, UserExistsError
+from models.events import Event
 from models.storage import Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import key_range
 from models.storage.mongo import schema as mongo_schema
+from models.storage.mongo.audit import MongoAudit, add_events
 from models.storage.mongo.changes import (
     add_pointers,
     count_admins,
@@ -70,6 +72,7 @@ class MongoStore:
         self._lookups = MongoLookups(self._connection)
         self.records = MongoRecords(self._connection)
         self.counters = MongoCounters(self._connection)
+        self.audit = MongoAudit(self._connection)
         self._meta = MongoMeta(self._connection)
 
     @classmethod
@@ -89,11 +92,15 @@ class MongoStore:
     def close(self) -> None:
         self._connection.close()
 
-    def insert(self, users: Sequence[User]) -> None:
-        if users:
-            self._change(users, lambda database, session: insert_users(database, session, users))
+    def insert(self, users: Sequence[User], events: Sequence[Event]) -> None:
+        def insert(database: Database[Document], session: ClientSession | None) -> None:
+            insert_users(database, session, users)
+            add_events(database, session, events)
 
-    def insert_first_admin(self, user: User) -> bool:
+        if users:
+            self._change(users, insert)
+
+    def insert_first_admin(self, user: User, events: Sequence[Event]) -> bool:
         require_first_admin(user)
 
         def insert(database: Database[Document], session: ClientSession | None) -> bool:
@@ -101,6 +108,7 @@ class MongoStore:
             if guard.matched_count == 0:
                 return False
             insert_uncounted(database, session, [user])
+            add_events(database, session, events)
             return True
 
         return self._change([user], insert)
@@ -118,7 +126,7 @@ class MongoStore:
     def find_users_by_token(self, digests: Collection[str]) -> Mapping[str, Found]:
         return self._lookups.by_token(digests)
 
-    def replace(self, before: User, after: User) -> None:
+    def replace(self, before: User, after: User, events: Sequence[Event]) -> None:
         require_same_identity(before, after)
 
         counted = after.is_guarding_admin - before.is_guarding_admin
@@ -138,15 +146,16 @@ class MongoStore:
             if stored.token_digests != after.token_digests:
                 remove_pointers(database, session, TOKENS, token_pointers(stored))
                 add_pointers(database, session, TOKENS, token_pointers(after), TokenInUseError)
+            add_events(database, session, events)
 
-        if counted == 0 and _pointed_to(before) == _pointed_to(after):
+        if counted == 0 and not events and _pointed_to(before) == _pointed_to(after):
             # One document is all that is written, provided that the stored one is what the caller takes it for.
             with self._connection.call() as database:
                 if database[USERS].update_one(likeness_filter(before), _put(after)).matched_count:
                     return
         self._change([after], replace)
 
-    def delete(self, user: User) -> None:
+    def delete(self, user: User, events: Sequence[Event]) -> None:
         def delete(database: Database[Document], session: ClientSession | None) -> None:
             counted = -user.is_guarding_admin
             admins = count_admins(database, session, counted)
@@ -158,6 +167,7 @@ class MongoStore:
             remove_pointers(database, session, EMAILS, email_pointers(stored))
             remove_pointers(database, session, TOKENS, token_pointers(stored))
             database[RECORDS].delete_many({"user_id": stored.id}, session=session)
+            add_events(database, session, events)
 
         self._connection.transaction(delete)
 
@@ -202,8 +212,8 @@ class MongoStore:
     def purge(self, *, now: datetime) -> int:
         return self.records.purge(now=now) + self.counters.purge(now=now)
 
-    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
-        return self._meta.adopt_key_id(key_id, known=known)
+    def adopt_key_id(self, key_id: str, *, known: Collection[str], events: Sequence[Event] = ()) -> bool:
+        return self._meta.adopt_key_id(key_id, known=known, events=events)
 
     def raise_highest_cost(self, cost: int) -> int:
         return self._meta.raise_highest_cost(cost)

@@ -15,7 +15,7 @@ from models.errors import UnavailableError
 from models.storage.outage import Outage
 from models.storage.sqlite import driver
 from models.storage.sqlite.driver import Connection, code_of
-from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, unusable
+from models.storage.sqlite.file import ServedFile, file_size, log_path, make_directory, may_be_written, unusable
 from models.storage.sqlite.handles import Handle, Handles
 from models.storage.sqlite.lock import WriterQueue
 from models.storage.sqlite.marks import damaged, require_own, require_whole, stamp
@@ -79,6 +79,8 @@ class Database:
             with self._handles.running():
                 self._served.require()
                 with self._queue.turn(deadline), self._handle() as handle:
+                    if handle.is_read_only:
+                        handle.close()
                     connection = self._open(handle)
                     with _patient(connection, deadline):
                         connection.execute("BEGIN IMMEDIATE")
@@ -147,6 +149,8 @@ class Database:
         if handle.file != self._served.file:
             handle.close()
         if handle.connection is None:
+            # SQLite opens what it may not write to for reading, and tells no one: writes need another connection then.
+            handle.is_read_only = not may_be_written(self._name)
             handle.connection, handle.file = self._connect(is_prepared=is_prepared), self._served.file
             handle.log = self._served.log()
         else:

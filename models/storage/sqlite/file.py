@@ -39,6 +39,12 @@ def file_size(path: str) -> int:
         return 0
 
 
+def may_be_written(path: str) -> bool:
+    """Tell whether this process may write to the database and to those of its companions that are there."""
+    companions = (path, log_path(path), f"{path}-shm")
+    return all(os.access(file, os.W_OK) for file in companions if os.access(file, os.F_OK))
+
+
 def unusable(path: Path, reason: object, number: int | None) -> SetupError:
     """Return what to say of a place or a file that is no database for us, with what helps by the error's number.
 

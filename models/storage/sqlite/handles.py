@@ -24,6 +24,7 @@ class Handle(Generic[C]):
 
     def __init__(self) -> None:
         self.connection: C | None = None
+        self.is_read_only = False  # as the file was when the connection was opened
         self.file: tuple[int, int] | None = None  # which file the connection was opened to
         self.log: tuple[int, int] | None = None  # and which was its log then
 

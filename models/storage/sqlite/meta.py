@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from models.events import Event
+from models.storage.sqlite.audit import add_events, event_rows
 from models.storage.sqlite.database import Database
 
 HIGHEST_COST = "SELECT value FROM meta WHERE key = 'highest_cost'"
@@ -12,12 +14,14 @@ class SqliteMeta:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
+    def adopt_key_id(self, key_id: str, *, known: Collection[str], events: Sequence[Event]) -> bool:
         with self._database.writing() as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = 'key_id'").fetchone()
             if row is not None and row[0] != key_id and row[0] not in known:
                 return False
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('key_id', ?)", (key_id,))
+            if row is not None and row[0] != key_id:
+                add_events(connection, event_rows(events))
             return True
 
     def raise_highest_cost(self, cost: int) -> int:

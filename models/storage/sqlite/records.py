@@ -7,13 +7,16 @@ from itertools import chain
 from typing import Any
 
 from models.errors import RecordExistsError
-from models.records import Record, Use
+from models.events import Event
+from models.records import CLOCKS_DIFFER, Record, Use
 from models.storage.batches import batches
 from models.storage.keyset import is_storable
+from models.storage.sqlite.audit import add_events, event_rows
 from models.storage.sqlite.database import Database
 from models.storage.sqlite.driver import Connection, conflict_raises
 from models.storage.sqlite.schema import milliseconds, moment
 from models.storage.sqlite.steps import STEP, in_steps
+from models.storage.telling import Telling, untold
 from models.storage.unreadable import make_record, readable
 
 _COLUMNS = ("kind", "id", "expires_at", "user_id", "epoch", "data", "created_at", "used_at")
@@ -29,29 +32,27 @@ WHERE kind = ? AND id = ? AND expires_at > ? AND used_at <= ?
 DELETE = "DELETE FROM records WHERE kind = ? AND id = ?"
 _DELETE_FOUND = "DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE"
 DELETE_OF_USER = f"{_DELETE_FOUND} user_id = ? LIMIT ?)"
-DELETE_OF_USER_AND_KIND = f"{_DELETE_FOUND} user_id = ? AND kind = ? LIMIT ?)"
+RETURNING_OF_USER = f"DELETE FROM records WHERE user_id = ? AND kind = ? AND id <> ? RETURNING {', '.join(_COLUMNS)}"
 DELETE_OLDEST = """
 DELETE FROM records WHERE (kind, id) IN (
     SELECT kind, id FROM records INDEXED BY records_of_user WHERE user_id = ? AND kind = ? AND expires_at > ?
-    AND id <> ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)
+    ORDER BY created_at > ?, created_at DESC, id DESC LIMIT ? OFFSET ?)
 """
 PURGE = f"{_DELETE_FOUND} expires_at <= ? LIMIT ?)"
 
 _SWEEP = 20  # overdue records that go with each one put in
 
 
-def delete_some_records(connection: Connection, user_id: str, kind: str | None = None) -> int:
+def delete_some_records(connection: Connection, user_id: str) -> int:
     """Remove at most ``STEP`` of a user's records; return how many."""
-    if kind is None:
-        return connection.execute(DELETE_OF_USER, (user_id, STEP)).rowcount
-    return connection.execute(DELETE_OF_USER_AND_KIND, (user_id, kind, STEP)).rowcount
+    return connection.execute(DELETE_OF_USER, (user_id, STEP)).rowcount
 
 
 class SqliteRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, record: Record, *, now: datetime, most: int | None = None) -> None:
+    def put(self, record: Record, *, now: datetime, most: int | None = None, events: Sequence[Event] = ()) -> None:
         time = milliseconds(now)
         with self._database.writing() as connection:
             connection.execute(f"{DELETE} AND expires_at <= ?", (record.kind, record.id, time))
@@ -59,8 +60,9 @@ class SqliteRecords:
             with conflict_raises(RecordExistsError):
                 connection.execute(INSERT, _row(record))
             if most is not None:
-                values = (record.user_id, record.kind, time, record.id, STEP, most - 1)
-                connection.execute(DELETE_OLDEST, values)
+                ahead = milliseconds(now + CLOCKS_DIFFER)
+                connection.execute(DELETE_OLDEST, (record.user_id, record.kind, time, ahead, STEP, most))
+            add_events(connection, event_rows(events))
 
     def find(self, kind: str, record_id: str, *, now: datetime) -> Record | None:
         if not (is_storable(kind) and is_storable(record_id)):
@@ -92,16 +94,28 @@ class SqliteRecords:
             with self._database.writing() as connection:
                 connection.executemany(NOTE_USE, some)
 
-    def delete(self, kind: str, record_id: str) -> bool:
+    def delete(self, kind: str, record_id: str, *, events: Sequence[Event] = ()) -> bool:
         if not (is_storable(kind) and is_storable(record_id)):
             return False
         with self._database.writing() as connection:
-            return connection.execute(DELETE, (kind, record_id)).rowcount == 1
+            is_gone = connection.execute(DELETE, (kind, record_id)).rowcount == 1
+            add_events(connection, event_rows(events if is_gone else ()))
+            return is_gone
 
-    def delete_of(self, user_id: str, kind: str | None = None) -> int:
-        if not (is_storable(user_id) and is_storable(kind or "")):
-            return 0
-        return in_steps(self._database, lambda connection: delete_some_records(connection, user_id, kind))
+    def delete_of(
+        self, user_id: str, kinds: Collection[str], *, but: str | None = None, told: Telling = untold
+    ) -> list[Record]:
+        if not is_storable(user_id):
+            return []
+        with self._database.writing() as connection:
+            rows = [
+                row
+                for kind in filter(is_storable, kinds)
+                for row in connection.execute(RETURNING_OF_USER, (user_id, kind, but or "")).fetchall()
+            ]
+            removed = list(readable(rows, record_from))
+            add_events(connection, event_rows(told(removed)))
+            return removed
 
     def purge(self, *, now: datetime) -> int:
         overdue = (milliseconds(now), STEP)

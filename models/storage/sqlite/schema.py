@@ -66,6 +66,12 @@ CREATE TABLE IF NOT EXISTS failures (
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS failures_by_expiry ON failures (expires_at);
+CREATE TABLE IF NOT EXISTS audit (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit_terms (
+    term TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (term, id)
+) STRICT, WITHOUT ROWID;
 """
 
 ADDED_COLUMNS = {"records": dict.fromkeys(("created_at", "used_at"), "INTEGER NOT NULL DEFAULT 0")}

@@ -11,10 +11,12 @@ from models.errors import (
     TokenInUseError,
     UserExistsError,
 )
+from models.events import Event
 from models.storage import Found, UserKey
 from models.storage.changes import require_first_admin, require_same_identity
 from models.storage.keyset import key_range
 from models.storage.sqlite import setup as sqlite_setup
+from models.storage.sqlite.audit import Rows, SqliteAudit, add_events, event_rows
 from models.storage.sqlite.counters import SqliteCounters
 from models.storage.sqlite.database import Database
 from models.storage.sqlite.driver import Connection, conflict_raises
@@ -49,6 +51,7 @@ class SqliteStore:
         self._lookups = SqliteLookups(self._database)
         self.records = SqliteRecords(self._database)
         self.counters = SqliteCounters(self._database)
+        self.audit = SqliteAudit(self._database)
         self._meta = SqliteMeta(self._database)
 
     def prepare(self) -> None:
@@ -60,17 +63,20 @@ class SqliteStore:
     def close(self) -> None:
         self._database.close()
 
-    def insert(self, users: Sequence[User]) -> None:
+    def insert(self, users: Sequence[User], events: Sequence[Event]) -> None:
         rows = [user_row(user) for user in users]  # before the turn to write, which others wait for
+        told = event_rows(events)
         with self._database.writing() as connection:
             _insert(connection, users, rows)
+            add_events(connection, told)
 
-    def insert_first_admin(self, user: User) -> bool:
+    def insert_first_admin(self, user: User, events: Sequence[Event]) -> bool:
         require_first_admin(user)
         with self._database.writing() as connection:
             if connection.execute(HAS_ADMIN).fetchone()[0]:
                 return False
             _insert(connection, [user], [user_row(user)])
+            add_events(connection, event_rows(events))
             return True
 
     def has_admin(self) -> bool:
@@ -86,8 +92,9 @@ class SqliteStore:
     def find_users_by_token(self, digests: Collection[str]) -> Mapping[str, Found]:
         return self._lookups.by_token(digests)
 
-    def replace(self, before: User, after: User) -> None:
+    def replace(self, before: User, after: User, events: Sequence[Event]) -> None:
         require_same_identity(before, after)
+        told = event_rows(events)
         with self._database.writing() as connection:
             stored = _expect(connection, before)
             with conflict_raises(UserExistsError):
@@ -100,13 +107,15 @@ class SqliteStore:
             if stored.token_digests != after.token_digests:
                 _remove_tokens(connection, stored)
                 _add_tokens(connection, [after])
+            add_events(connection, told)
 
-    def delete(self, user: User) -> None:
+    def delete(self, user: User, events: Sequence[Event]) -> None:
+        told = event_rows(events)
         # Each turn removes some records, and the one that removes the last of them removes the user as well.
-        while not self._delete_in_part(user):
+        while not self._delete_in_part(user, told):
             pass
 
-    def _delete_in_part(self, user: User) -> bool:
+    def _delete_in_part(self, user: User, told: Rows) -> bool:
         """Remove some of the user's records, or the rest of them with the user; return whether the user is gone."""
         with self._database.writing() as connection:
             stored = _expect(connection, user)
@@ -117,6 +126,7 @@ class SqliteStore:
             _remove_email(connection, stored)
             _remove_tokens(connection, stored)
             connection.execute("DELETE FROM users WHERE id = ?", (stored.id,))
+            add_events(connection, told)
             return True
 
     def list_names(
@@ -142,8 +152,8 @@ class SqliteStore:
     def purge(self, *, now: datetime) -> int:
         return self.records.purge(now=now) + self.counters.purge(now=now)
 
-    def adopt_key_id(self, key_id: str, *, known: Collection[str]) -> bool:
-        return self._meta.adopt_key_id(key_id, known=known)
+    def adopt_key_id(self, key_id: str, *, known: Collection[str], events: Sequence[Event] = ()) -> bool:
+        return self._meta.adopt_key_id(key_id, known=known, events=events)
 
     def raise_highest_cost(self, cost: int) -> int:
         return self._meta.raise_highest_cost(cost)
