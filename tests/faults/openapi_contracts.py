@@ -33,10 +33,12 @@ _NOT_UNIQUE: Refusals = {
 }  # 000
 _REGISTERED: Refusals = {422: rf'"Username is already registered"|"Password: {_PASSWORD}"'}  # 003
 _NO_ISSUER: Refusals = {400: r'"No issuer is configured here\."'}  # 003
-_IN_USE: Refusals = {
-    400: rf'{{"invalid_parameters":{{"(email":\["It is in use\."|token":\["It cannot be taken; choose another\."'
-    rf'|password":\["{_PASSWORD}")\]}}}}'
-}  # 004
+_REFUSED_FIELD = (
+    r'("email":\["It is in use\."\]'
+    rf'|"token":\["(It cannot be taken; choose another\.|{_PASSWORD})"\]'
+    rf'|"password":\["{_PASSWORD}"\])'
+)
+_IN_USE: Refusals = {400: rf'{{"invalid_parameters":{{{_REFUSED_FIELD}(,{_REFUSED_FIELD})*}}}}'}  # 004
 _STATE: Refusals = {412: r".*The user is not in the state that If-Match names\..*"}  # 004
 
 # By operation: the statuses that a good request may be answered, and the whole answers.
