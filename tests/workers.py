@@ -40,11 +40,15 @@ class Line:
         return self.ask("GET", f"/api/v2/users/{user_name}", auth)[0]
 
     def inode(self) -> str:
-        """Return the inode of the server's end, once it has answered something."""
+        """Return the inode of the server's end, once it has answered something.
+
+        The kernel's table is not read in one step: a line may be there twice, or with 0 once its connection has ended.
+        """
         host, port = self._connection.sock.getsockname()
         ends = f"{_hexadecimal('127.0.0.1', self._port)} {_hexadecimal(host, port)} "
-        (line,) = (line for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line)
-        return line.split()[9]
+        lines = Path("/proc/net/tcp").read_text().splitlines()
+        (inode,) = {line.split()[9] for line in lines if ends in line} - {"0"}
+        return inode
 
     def close(self) -> None:
         self._connection.close()

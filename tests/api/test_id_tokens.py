@@ -239,8 +239,8 @@ def test_names_to_show(sqlite_oauth_api: Api, issuer: SmallIssuer) -> None:
     token = issuer.token(name="x" * 71)
     rule = (422, "Name: It may have at most 70 characters.")
     assert told(present(sqlite_oauth_api, token, name="y" * 71)) == rule
-    sqlite_oauth_api.is_described = False  # what is no text is as good as none, and the document need not say so
-    assert present(sqlite_oauth_api, token, name=5).get_json()["user"]["name"] is None
+    assert told(present(sqlite_oauth_api, token, name=5)) == (422, "Name cannot be blank.")
+    assert present(sqlite_oauth_api, token).get_json()["user"]["name"] is None
 
 
 @pytest.mark.parametrize(("claim", "address"), [("email", "bill@example.com"), ("phone_number", "+16045551234")])

@@ -31,6 +31,7 @@ def refused(hasher: Hasher, stored: str | None, *, may_open: bool = True, presen
     return worked.seconds
 
 
+@pytest.mark.alone
 def test_every_refusal_ends_at_the_same_time() -> None:
     """No hash, bcrypt of any cost, a foreign one, cheap or dear, or one that may open nothing: each works as long."""
     hasher = Hasher(ROUNDS)
