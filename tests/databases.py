@@ -17,6 +17,7 @@ from tests.mongod import Mongod, RunningMongod
 ADMIN = ("root", "correct-horse-battery")
 ADMIN_TOKEN = "first-admin-token-0123456789"
 SECRET_KEY = "a secret key of this test run, and no other"
+_OF_TRIES = ("failures", "audit")  # how names of tables and collections begin
 _TOO_MANY = 10_000  # documents, to remove them one by one
 
 Environment = dict[str, str]
@@ -110,20 +111,20 @@ def _environment() -> Environment:
 
 
 def rows(environment: Environment) -> list[dict[str, object]]:
-    """Return all that the database holds, row by row, but for how often logins have failed."""
+    """Return all that the database holds, row by row, but for what tells of tries: the counters and the audit trail."""
     found: list[dict[str, object]] = []
     url = environment["DATABASE_URL"]
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.row_factory = sqlite3.Row
             for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                if table != "failures":
+                if not table.startswith(_OF_TRIES):
                     found += [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
         return found
     with MongoClient[dict[str, object]](url) as client:
         database = client[environment["DATABASE_NAME"]]
-        for name in database.list_collection_names(filter={"name": {"$ne": "failures"}}):
-            found += database[name].find()
+        for name in database.list_collection_names():
+            found += [] if name.startswith(_OF_TRIES) else database[name].find()
     return found
 
 

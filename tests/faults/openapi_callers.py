@@ -44,8 +44,9 @@ class KeptUser:
         """Return a credential of one of these security schemes of the document, each kind of them in turn."""
         if schemes not in self._ways:
             self._ways[schemes] = cycle([way for scheme in schemes for way in self._ways_of(scheme)])
-        self._restore()
-        return next(self._ways[schemes])()
+        with by_command_line():
+            self._restore()
+            return next(self._ways[schemes])()
 
     def _ways_of(self, scheme: str) -> list[Callable[[], Presented]]:
         def header(name: str, value: Callable[[], str]) -> Callable[[], Presented]:
