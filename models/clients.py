@@ -19,6 +19,7 @@ class Client:
     network: str
 
 
+@lru_cache(4096)
 def plain_address(address: str) -> str:
     """Return an IP address in its one form, an IPv4 one in IPv6's clothes as an IPv4 one; nothing for what is none."""
     ip = _ip_address(address)

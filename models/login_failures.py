@@ -22,19 +22,35 @@ _MOST_WAITING = 4_000  # rows that wait for a store which is away; what is beyon
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
-Row = tuple[datetime, Kind, str]  # the minute, what happened in it, and where it came from
 
+@dataclass(slots=True, eq=False)
+class _Row:
+    """What fails in a minute at one place: what has come since it was last written. The sets keep their order."""
 
-@dataclass(slots=True)
-class _Tally:
-    """What has come to one row since it was last written; the sets keep their order."""
-
+    id: str
+    kind: Kind
+    place: str
+    known: set[str]  # the digests of names that it has, written or not
     count: int = 0
     names: dict[str, None] = field(default_factory=dict)
     surfaces: dict[str, None] = field(default_factory=dict)
 
-    def details(self) -> dict[str, Detail]:
-        return {"count": self.count, "names": [*self.names], "surfaces": [*self.surfaces]}
+    def taken(self) -> Event:
+        """Return what has come, and begin again from nothing."""
+        details: dict[str, Detail] = {"count": self.count, "names": [*self.names], "surfaces": [*self.surfaces]}
+        self.count = 0
+        self.names.clear()
+        self.surfaces.clear()
+        return Event(
+            id=self.id,
+            kind=self.kind,
+            actor=None,
+            subject=None,
+            address=self.place,
+            request_id="",
+            surface="",
+            details=details,
+        )
 
 
 class LoginFailures:
@@ -54,10 +70,10 @@ class LoginFailures:
         self._clock = clock
         self._noted: Callable[[], None] = lambda: None
         self._lock = Lock()
-        self._minute = _FIRST
-        self._begun: dict[tuple[Kind, str], set[str]] = {}  # this minute's rows, and the digests that they have
+        self._minute = self._minute_end = _FIRST
+        self._rows: dict[Kind, dict[str, _Row]] = {}  # this minute's, by their places
         self._told_apart = Counter[tuple[Kind, int]]()  # this minute's rows, of addresses and of networks
-        self._waiting: dict[Row, _Tally] = {}
+        self._waiting: dict[str, _Row] = {}
         self._allowance, self._allowed_at = float(ROWS_A_DAY), clock()
 
     def when_noted(self, act: Callable[[], None]) -> None:
@@ -76,47 +92,52 @@ class LoginFailures:
         """Return what is to be added up in the store; here it is forgotten."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        return [self._event(row, tally) for row, tally in waiting.items()]
+            return [row.taken() for row in waiting.values()]
 
     def give_back(self, events: Iterable[Event]) -> None:
         """Take back what could not be written."""
         with self._lock:
             for event in events:
-                tally = self._tally((event.at, event.kind, event.address))
-                if tally is not None:
+                row = self._rows.get(event.kind, {}).get(event.address)
+                if row is None or row.id != event.id:  # it is of another minute
+                    row = self._waiting.get(event.id) or _Row(event.id, event.kind, event.address, set())
+                if self._may_wait(row):
                     count, names, surfaces = (event.details[name] for name in ("count", "names", "surfaces"))
-                    tally.count += count if isinstance(count, int) else 0
-                    tally.names |= _set_of(names)
-                    tally.surfaces |= _set_of(surfaces)
+                    row.count += count if isinstance(count, int) else 0
+                    row.names |= _set_of(names)
+                    row.surfaces |= _set_of(surfaces)
 
     def _add(self, kind: Kind, client: Client, user_name: str | None) -> None:
         surface, now = self._whence().surface, self._clock()
         with self._lock:
-            minute = now - (now - _FIRST) % _MINUTE
-            if minute != self._minute:
-                self._minute = minute
-                self._begun.clear()
+            if not self._minute <= now < self._minute_end:
+                self._minute = now - (now - _FIRST) % _MINUTE
+                self._minute_end = self._minute + _MINUTE
+                self._rows = {Kind.LOGIN_FAILED: {}, Kind.LOGIN_REFUSED: {}}
                 self._told_apart.clear()
-            place = self._place(kind, client, now)
-            tally = self._tally((minute, kind, place))
-            if tally is not None:
-                tally.count += 1
-                tally.surfaces[surface] = None
-                self._add_name(tally, self._begun[kind, place], user_name)
+            row = self._row(kind, self._rows[kind], client, now)
+            if self._may_wait(row):
+                row.count += 1
+                row.surfaces[surface] = None
+                if user_name is not None and len(row.known) < MOST_NAMES:
+                    self._add_name(row, user_name)
         self._noted()
 
-    def _place(self, kind: Kind, client: Client, now: datetime) -> str:
-        """Return which row it comes to: that of the address, of its network, or of all others."""
+    def _row(self, kind: Kind, rows: dict[str, _Row], client: Client, now: datetime) -> _Row:
+        """Return the row of the address, of its network, or of all others."""
         levels = ((client.address.removesuffix("/32"), MOST_ADDRESSES), (client.network, MOST_NETWORKS))
         for level, (place, most) in enumerate(levels):
-            if (kind, place) in self._begun:
-                return place
+            if (row := rows.get(place)) is not None:
+                return row
             if self._told_apart[kind, level] < most and self._may_begin(now):
                 self._told_apart[kind, level] += 1
-                self._begun[kind, place] = set()
-                return place
-        self._begun.setdefault((kind, ELSEWHERE), set())
-        return ELSEWHERE
+                return self._begun(kind, rows, place)
+        return rows.get(ELSEWHERE) or self._begun(kind, rows, ELSEWHERE)
+
+    def _begun(self, kind: Kind, rows: dict[str, _Row], place: str) -> _Row:
+        row_id = tally_id(self._minute, self._key.audit_digest("row", kind, place))
+        row = rows[place] = _Row(row_id, kind, place, set())
+        return row
 
     def _may_begin(self, now: datetime) -> bool:
         """Take one from the allowance of rows, which grows by the day."""
@@ -128,31 +149,19 @@ class LoginFailures:
         self._allowance -= 1
         return True
 
-    def _tally(self, row: Row) -> _Tally | None:
-        if row not in self._waiting and len(self._waiting) >= _MOST_WAITING:
-            return None
-        return self._waiting.setdefault(row, _Tally())
+    def _may_wait(self, row: _Row) -> bool:
+        """Put a row among those to be written, if there is room."""
+        if row.id not in self._waiting:
+            if len(self._waiting) >= _MOST_WAITING:
+                return False
+            self._waiting[row.id] = row
+        return True
 
-    def _add_name(self, tally: _Tally, known: set[str], user_name: str | None) -> None:
-        if user_name is None or len(known) >= MOST_NAMES:
-            return
+    def _add_name(self, row: _Row, user_name: str) -> None:
         digest = self._key.audit_digest("name", user_name)[:NAME_DIGITS]
-        if digest not in known:
-            known.add(digest)
-            tally.names[digest] = None
-
-    def _event(self, row: Row, tally: _Tally) -> Event:
-        minute, kind, place = row
-        return Event(
-            id=tally_id(minute, self._key.audit_digest("row", kind, place)),
-            kind=kind,
-            actor=None,
-            subject=None,
-            address=place,
-            request_id="",
-            surface="",
-            details=tally.details(),
-        )
+        if digest not in row.known:
+            row.known.add(digest)
+            row.names[digest] = None
 
 
 def _set_of(values: Detail) -> dict[str, None]:

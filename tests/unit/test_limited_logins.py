@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
+from models.audit import EventFilter
 from models.clients import client_at
 from models.core import Core, build_core
 from models.errors import NotAuthenticatedError, TooManyAttemptsError, UnavailableError
+from models.events import Kind
 from models.hashing_gate import HashingGate
 from models.login_limiter import FREE_FAILURES_OF_ADDRESS
 from models.passwords import Blocklist, Hasher, PasswordPolicy
@@ -201,3 +204,22 @@ def test_names_that_are_too_long_are_cut_off(core: Core) -> None:
         core.authenticator.basic(f"{long}2", WRONG, HERE)
     with pytest.raises(NotAuthenticatedError):
         core.authenticator.basic(long[::-1], WRONG, HERE)
+
+
+def test_who_is_refused_in_its_turn_is_told_once(core: Core, watched: Watched, clock: Clock) -> None:
+    """Where another one failed since it was admitted, the audit trail counts one refusal."""
+    finds = 0
+
+    def fail_meanwhile(name: str) -> None:
+        nonlocal finds
+        finds += name == "counters.find"
+        if name == "counters.find" and finds == 1:
+            failed = [KEYS.lasting.limiter_digest(HERE.address, "alice")]
+            core.store.counters.add(failed, now=clock.now, expires_at=clock.now + timedelta(hours=1))
+
+    watched.after = fail_meanwhile
+    with pytest.raises(TooManyAttemptsError):
+        core.authenticator.password("alice", WRONG, HERE)
+    core.audit_upkeep.flush()
+    [told] = core.audit.page(EventFilter(), 10).events
+    assert (told.kind, told.details["count"]) == (Kind.LOGIN_REFUSED, 1)
