@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.exchanges import by_command_line
 from api.settings import Settings
 from app import create_core
 from models import compare_and_set
@@ -184,7 +185,8 @@ def test_nobody_reaches_who_has_got_the_name_meanwhile(
     mallorys_id = accounts.get("victim").id
 
     def change_places() -> None:
-        accounts.update(None, "victim", {"user_name": "mallory"})
+        with by_command_line():
+            accounts.update(None, "victim", {"user_name": "mallory"})
         api.add("victim", password="the victim's password")
 
     if action == "delete":  # which hashes nothing: it happens right before the write

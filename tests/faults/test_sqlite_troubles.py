@@ -57,10 +57,11 @@ def lost(path: Path, acknowledged: list[str]) -> int:
 
 
 def start(environment: Environment, directory: Path, through: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Start a Doorman that is expected to end by itself."""
+    """Start a Doorman that is expected to end by itself. Its coverage is not measured: that could not be written."""
+    inherited = {name: value for name, value in clean_environment().items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [*through, DOORMAN, "serve"],
-        env=clean_environment() | environment | {"PORT": str(free_port())},
+        env=inherited | environment | {"PORT": str(free_port())},
         cwd=directory,
         capture_output=True,
         text=True,
