@@ -17,6 +17,7 @@ from models.user import USER_GROUPS, User
 
 PASSWORD = "a password of some length"
 GROUPS = tuple(USER_GROUPS)
+KEPT = "caller-"  # how the names of these users begin
 _HERE = client_at("127.0.0.1")
 
 # Where a credential goes (headers, query or cookies), by what name, and what it is.
@@ -32,7 +33,7 @@ class KeptUser:
 
     def __init__(self, core: Core, group: str) -> None:
         self._core = core
-        self._name = f"caller-{group}"
+        self._name = f"{KEPT}{group}"
         self._group = group
         self._token = ""
         self._user: User | None = None
