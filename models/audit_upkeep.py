@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 from models.errors import UnavailableError
 from models.login_failures import LoginFailures
@@ -29,6 +29,7 @@ class AuditUpkeep:
         self._clock = clock
         self._kept_for = kept_for
         self._changed = Condition()
+        self._flushing = Lock()
         self._is_closed = False
         self._thread: Thread | None = None
         failures.when_noted(self.noted)
@@ -45,10 +46,12 @@ class AuditUpkeep:
                 self._thread.start()
 
     def flush(self) -> None:
-        """Write what was added up."""
-        if tallies := self._failures.take():
+        """Write what was added up; return when that is written, by whomever."""
+        with self._flushing:
+            tallies = self._failures.take()
             try:
-                self._audit.add_up(tallies)
+                if tallies:
+                    self._audit.add_up(tallies)
             except UnavailableError as error:
                 # Some of it may have been written: what is told twice is better than what is not told.
                 self._failures.give_back(tallies)
