@@ -197,7 +197,7 @@ def noting(audited: Audited, visitor: Visitor) -> Callable[..., Any]:
         try:
             assert visitor.submit(end, **filled).status == 200, visitor.page.text
         finally:
-            visitor.ask = ask  # type: ignore[method-assign]
+            visitor.ask = ask  # type: ignore[method-assign]  # as it was
 
     return submit
 

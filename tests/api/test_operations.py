@@ -10,9 +10,10 @@ from pathlib import Path
 from threading import Event, Thread
 
 from tests.api.conftest import PASSWORD, Api
+from tests.api.small_app import until
 from tests.certificates import make_certificate
 from tests.databases import ADMIN, ADMIN_TOKEN, Environment
-from tests.running import START_SECONDS, Doorman, running
+from tests.running import Doorman, running
 from tests.tools import program
 from tests.workers import on_linux
 
@@ -172,10 +173,7 @@ def test_a_renewed_certificate_is_taken_up(sqlite_environment: Environment, tmp_
         assert ssl.get_server_certificate(place) == former
         [worker] = doorman.workers()
         doorman.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + START_SECONDS
-        while worker in doorman.workers():
-            assert time.monotonic() < deadline, doorman.log
-            time.sleep(0.05)
+        until(lambda: worker not in doorman.workers(), "the former worker to leave")
         doorman.await_ready(verify=ssl.create_default_context(cafile=certificate))
         assert doorman.stop() == 0
     finally:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Condition
 
 import httpx
 
-from tests.api.small_app import until
 from tests.faults.extent import extent
 
 UNAVAILABLE = 503
+_PATIENCE = 30.0  # seconds for a write to be acknowledged, elections included
 # Seconds within which each request is answered, whatever becomes of the database; and where other tests run beside it.
 BOUND_SECONDS = extent(15.0, 5.0)
 
@@ -30,10 +30,10 @@ class Tally:
     slowest: float = 0.0  # seconds
     slow: list[str] = field(default_factory=list)  # later than promised
     _writes: list[tuple[str, float, float]] = field(default_factory=list)  # to which server, begun when, answered when
-    _lock: Lock = field(default_factory=Lock)
+    _changed: Condition = field(default_factory=Condition)
 
     def note(self, what: str, answer: httpx.Response, took: float) -> None:
-        with self._lock:
+        with self._changed:
             self.slowest = max(self.slowest, took)
             if took > BOUND_SECONDS:
                 self.slow.append(f"{what}: {answer.status_code} after {took:.2f} s")
@@ -42,26 +42,31 @@ class Tally:
                 self.without_retry_after += not answer.headers.get("Retry-After", "").isdecimal()
 
     def note_write(self, server: str, begun: float, ended: float) -> None:
-        with self._lock:
+        with self._changed:
             self.acknowledged += 1
             self._writes.append((server, begun, ended))
+            self._changed.notify_all()
 
     def note_unexpected(self, what: str, answer: httpx.Response) -> None:
-        with self._lock:
+        with self._changed:
             if answer.status_code != UNAVAILABLE:
                 self.refused[answer.status_code] += 1
                 self.unexpected.append(f"{what}: {answer.status_code} {answer.text[:200]}")
 
     def await_writes(self, number: int) -> None:
         """Return when so many more writes have been acknowledged."""
-        enough = self.acknowledged + number
-        until(lambda: self.acknowledged >= enough, "writes")
+        with self._changed:
+            enough = self.acknowledged + number
+            assert self._changed.wait_for(lambda: self.acknowledged >= enough, _PATIENCE), "waited in vain for writes"
 
-    def served_after(self, moment: float, server: str) -> float | None:
-        """Return when the server first acknowledged a write that began after ``moment``, or ``None`` if it has not."""
-        with self._lock:
-            writes = [ended for name, begun, ended in reversed(self._writes) if name == server and begun >= moment]
-        return min(writes, default=None)
+    def await_served(self, moment: float, server: str) -> float:
+        """Return when the server first acknowledged a write that began after ``moment``, once it has."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._served_after(moment, server), _PATIENCE), "no write is served"
+            return min(self._served_after(moment, server))
+
+    def _served_after(self, moment: float, server: str) -> list[float]:
+        return [ended for name, begun, ended in self._writes if name == server and begun >= moment]
 
     def faults(self) -> dict[str, list[str]]:
         """Return what must not be, by its kind, as far as there is any."""

@@ -21,7 +21,6 @@ from tests.running import Doorman
 KILLS, STOPS = extent((1, 1), (20, 5))
 SERVERS, WORKERS = extent((1, 2), (2, 1))  # two processes either way; to start one server takes less
 WRITES_BETWEEN = extent(24, 200)  # acknowledged ones, before the next fault
-RECOVERY_SECONDS = 30.0
 
 
 @dataclass
@@ -60,18 +59,10 @@ def lose_primary(
         written = pool.submit(members.written)
         members.elected({lost})
         losses.elections.append(time.monotonic() - begun)
-        served = [served_again(tally, doorman, begun) for doorman in doormen]
+        served = [tally.await_served(begun, doorman.url) for doorman in doormen]
         losses.unavailable.append(max(served) - begun)
         losses.driver.append(written.result() - begun)
     return lost
-
-
-def served_again(tally: Tally, doorman: Doorman, begun: float) -> float:
-    deadline = time.monotonic() + RECOVERY_SECONDS
-    while (served := tally.served_after(begun, doorman.url)) is None:
-        assert time.monotonic() < deadline, "no write is acknowledged"
-        time.sleep(0.01)
-    return served
 
 
 @pytest.mark.timeout(extent(120, 1800))

@@ -22,7 +22,7 @@ from tests.workers import connections, on_linux, opened, resident_bytes
 
 pytestmark = on_linux
 
-INPUTS = extent(600, 100_000)
+INPUTS = extent(800, 100_000)
 WARM_UP = extent(200, 40_000)  # until caches that are bounded are as large as they become
 # What the second half may leave over what the first has left: some is the allocator's.
 MORE_BYTES = 6 * 1024 * 1024
@@ -164,7 +164,8 @@ def test_random_requests_leave_nothing_behind(
     anybody = Inputs(OPERATIONS)
     *_, admin = known
     fuzzed.send_all(Inputs(OPERATIONS, list(presented(admin))))
-    for inputs in (WARM_UP, INPUTS // 2, INPUTS // 2):
+    half = (INPUTS - WARM_UP) // 2
+    for inputs in (WARM_UP, half, half):
         before = rows(environment)
         if inputs == WARM_UP:
             fuzzed.send_all(anybody)
