@@ -20,8 +20,8 @@ _SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 # Its own phases: what the document's examples are, what is at the bounds of its schemas, what is anywhere, and chains
 # of requests, each made of what the last one has answered.
 PHASES = extent("examples,fuzzing", "examples,coverage,fuzzing,stateful")
-EXAMPLES = extent(1, 100)
-MOST_SECONDS = extent(60, 3000)
+EXAMPLES = extent(1, 25)
+MOST_SECONDS = extent(60, 1200)
 CALLERS = extent(["admin"], ["", "noob", "manager", "admin"])
 # To have a run again, name its seed.
 SEED = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(1 << 32))
