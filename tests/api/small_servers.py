@@ -16,6 +16,7 @@ import httpx
 
 from tests.api.small_app import PATIENCE, Notes, until
 from tests.mongod import _DIE_WITH_PARENT, free_port
+from tests.running import PLAIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,6 +150,6 @@ def running(directory: Path, server: str = "granian", **settings: Any) -> Iterat
 def answers(service: Running) -> bool:
     assert service.process.poll() is None, service.log
     try:
-        return httpx.get(f"{service.url}/hello").status_code == httpx.codes.OK
+        return httpx.get(f"{service.url}/hello", verify=PLAIN).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

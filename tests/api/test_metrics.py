@@ -22,7 +22,7 @@ from api.metrics_server import CONNECTIONS, SECONDS, MetricsServer
 from tests.api.small_app import until
 from tests.databases import ADMIN, ADMIN_TOKEN, SECRET_KEY, Environment
 from tests.mongod import free_port
-from tests.running import Doorman, run_doorman, running
+from tests.running import PLAIN, Doorman, run_doorman, running
 from tests.tools import program
 from tests.workers import Line, lines_to_workers, on_linux
 
@@ -43,7 +43,7 @@ class Metered:
         self.url = f"http://127.0.0.1:{port}/metrics"
 
     def families(self) -> list[Any]:
-        return list(parse(httpx.get(self.url).text))
+        return list(parse(httpx.get(self.url, verify=PLAIN).text))
 
     def samples(self) -> dict[tuple[str, Labels], float]:
         """Return each sample's value, by its name and labels."""

@@ -11,7 +11,7 @@ from threading import Event
 import httpx
 
 from tests.databases import ADMIN_TOKEN
-from tests.running import SOURCES, START_SECONDS, Doorman
+from tests.running import START_SECONDS, Doorman, from_own_address
 
 PAUSE = 0.005  # seconds between the requests of one
 PASSWORD = "a fine password"
@@ -81,6 +81,6 @@ class AtWork:
     def _client(self) -> httpx.Client:
         return httpx.Client(
             headers={"Authorization": f"Bearer {ADMIN_TOKEN}"},
-            transport=httpx.HTTPTransport(local_address=next(SOURCES)),
+            transport=from_own_address(),
             timeout=START_SECONDS,
         )

@@ -22,7 +22,7 @@ from pymongo import MongoClient
 
 from tests.databases import ADMIN, SECRET_KEY, Environment
 from tests.mongod import Mongod, mongod_program
-from tests.running import SOURCES, START_SECONDS, Doorman
+from tests.running import START_SECONDS, Doorman, from_own_address
 from tests.storage.stores import opened
 from tests.tools import missing
 
@@ -135,7 +135,7 @@ def _post(doorman: Doorman, path: str, body: object) -> Any:
 
 
 def _ask(doorman: Doorman, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    with httpx.Client(transport=httpx.HTTPTransport(local_address=next(SOURCES)), timeout=START_SECONDS) as client:
+    with httpx.Client(transport=from_own_address(), timeout=START_SECONDS) as client:
         return client.post(doorman.url + path, json={} if body is None else body, headers=headers)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import ssl
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from itertools import cycle
@@ -14,7 +13,7 @@ from api.websocket_actions import ACTIONS
 from tests.api.issuers import SmallIssuer
 from tests.faults.canaries import Canaries
 from tests.faults.extent import extent
-from tests.running import SOURCES, Doorman
+from tests.running import Doorman, from_own_address
 from tests.websocket_clients import Talk, Talker
 
 NO_ID = "0" * 24
@@ -24,7 +23,6 @@ PAGES = [
 ]
 PLACES = {"user_name": "bob", "user_id": NO_ID, "session_id": NO_ID, "instance": "any", "file_name": "style.css"}
 BODY_METHODS = {"post", "put", "patch"}
-TLS = ssl.create_default_context()  # which httpx would make for each client
 
 Way = dict[str, Any]
 
@@ -44,8 +42,7 @@ class Surfaces:
         self.crashes = 0
 
     def ask(self, method: str, path: str, **rest: Any) -> httpx.Response:
-        transport = httpx.HTTPTransport(verify=TLS, local_address=next(SOURCES))
-        with httpx.Client(transport=transport, base_url=self.doorman.url, timeout=30) as client:
+        with httpx.Client(transport=from_own_address(), base_url=self.doorman.url, timeout=30) as client:
             answer = client.request(method, path, **rest)
         self.crashes += answer.status_code == 500
         is_page = method == "GET" and path.startswith(("/console", "/docs")) and not answer.is_redirect

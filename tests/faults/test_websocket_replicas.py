@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.databases import ADMIN_TOKEN, Environment
-from tests.running import SOURCES, START_SECONDS, Doorman
+from tests.running import START_SECONDS, Doorman, from_own_address
 from tests.websocket_clients import ANONYMOUS, Talk, Talker
 
 PASSWORD, NEW = "a fine long password", "another long password"
@@ -33,7 +33,7 @@ def begin() -> Iterator[Begin]:
             client = httpx.Client(
                 base_url=doorman.url,
                 headers={"Authorization": authorization},
-                transport=httpx.HTTPTransport(local_address=next(SOURCES)),
+                transport=from_own_address(),
                 timeout=START_SECONDS,
             )
             return ends.enter_context(client)

@@ -14,7 +14,7 @@ from tests.databases import ADMIN_TOKEN
 from tests.faults.extent import extent
 from tests.faults.known_users import KnownUser, State
 from tests.faults.tally import Tally
-from tests.running import SOURCES, START_SECONDS, Doorman
+from tests.running import START_SECONDS, Doorman, from_own_address
 
 CLIENTS = 8
 _USERS_EACH = 10
@@ -35,7 +35,7 @@ class Writer:
         self._number = number
         self._servers = [doorman.url for doorman in doormen]
         self._tally = tally
-        transport = httpx.HTTPTransport(local_address=next(SOURCES))
+        transport = from_own_address()
         self._client = httpx.Client(transport=transport, timeout=START_SECONDS)
         self._serial = 0
         self.users: list[KnownUser] = []
