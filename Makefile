@@ -36,7 +36,10 @@ bench: .venv/.development ## Measure Doorman beside its peers and its goals; tak
 	@.venv/bin/python -m bench
 
 faults: .venv/.development ## Kill, flood, starve and fuzz Doorman at length, and write docs/reliability.md; wants the machine to itself
-	@FAULTS=full .venv/bin/python -m pytest tests/faults --timeout 3600
+	@failed=0; export FAULTS=full; \
+	.venv/bin/python -m pytest tests/faults --timeout 3600 --cache-clear -n 2 --dist worksteal -m "not alone" || failed=1; \
+	.venv/bin/python -m pytest tests/faults --timeout 3600 -m alone || failed=1; \
+	exit $$failed
 
 swagger_ui := tests/clients/node_modules/swagger-ui-dist
 docs_page := api/docs_page

@@ -6,6 +6,7 @@ from marshmallow import ValidationError, validate
 
 from api.moments import MOMENT_RULE, read_moment
 from api.schemas import Digits, Strict, Text, iso_time, means
+from api.value_shapes import EVENT_ID, MOMENT
 from models.audit import MAX_EVENTS, EventFilter
 from models.events import Event, Kind, Party, is_event_id
 
@@ -37,7 +38,9 @@ class AuditQuery(Strict):
     """The query of the audit trail."""
 
     limit = Digits(1, MAX_EVENTS, load_default=DEFAULT_EVENTS, meaning="The most events of a page.")
-    after = EventId(load_default=None, metadata=means("List what comes after the event of this id, which is older."))
+    after = EventId(
+        load_default=None, metadata=means("List what comes after the event of this id, which is older.", **EVENT_ID)
+    )
     kind = Text(load_default=None, validate=_KIND, metadata=means("List events of this kind."))
     actor = Text(load_default=None, metadata=means("List what was done by this user: its name or its id."))
     subject = Text(
@@ -47,8 +50,8 @@ class AuditQuery(Strict):
     address = Text(
         load_default=None, metadata=means("List what came from this IP address, or a network as events have it.")
     )
-    since = Moment(load_default=None, metadata=means("List what happened at this time or later."))
-    until = Moment(load_default=None, metadata=means("List what happened before this time."))
+    since = Moment(load_default=None, metadata=means("List what happened at this time or later.", **MOMENT))
+    until = Moment(load_default=None, metadata=means("List what happened before this time.", **MOMENT))
 
 
 AUDIT_QUERY = AuditQuery()

@@ -6,6 +6,7 @@ Nothing is checked by these: they are for who reads the description of the API, 
 from typing import Any
 
 from models.account_rules import B64TOKEN, TOKEN_MIN
+from models.events import ID_LENGTH
 from models.names import DISPLAY_NAME_MAX, EMAIL_MAX, USER_NAME_MAX
 from models.passwords import MAX_BYTES
 
@@ -14,6 +15,8 @@ NEW_PASSWORD = {"minLength": 8, "maxLength": MAX_BYTES, "format": "new-password"
 NEW_TOKEN = {"minLength": TOKEN_MIN, "maxLength": MAX_BYTES, "pattern": f"^{B64TOKEN.pattern}$"}
 DISPLAY_NAME = {"minLength": 1, "maxLength": DISPLAY_NAME_MAX, "format": "display-name"}
 EMAIL = {"maxLength": EMAIL_MAX, "format": "email"}
+EVENT_ID = {"pattern": f"^[0-9a-f]{{{ID_LENGTH}}}$"}
+MOMENT = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
 
 # In a field's metadata: that its text is JSON, and of which schema.
 JSON = "x-json"

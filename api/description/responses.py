@@ -25,6 +25,7 @@ _SAID = {
     MissingParametersError: "The body has no parameters, or is not one JSON object.",
 }
 _OUTSIDE = "Refused before it was read: 400, 408, 431 or 501. The connection is closed."
+_TOO_LONG = "Path and query have more than 65,534 bytes. The answer has no body, and the connection is closed."
 # Every answer's own, and not worth a word.
 _UNSAID = {"Content-Type", "Content-Length"}
 
@@ -45,7 +46,8 @@ class Responses:
         for status, some in sorted(refused.items()):
             response = _refusing(surface, status, some)
             answers[str(status)] = self._component(surface, status, response, some)
-        return answers | {"default": self._outside()}
+        too_long = self._register("uri-too-long", {"description": _TOO_LONG})
+        return answers | {"414": too_long, "default": self._outside()}
 
     def _component(self, surface: Surface, status: int, response: dict[str, Any], some: Iterable[Exception]) -> str:
         names = dict.fromkeys(_name(error) for error in some)

@@ -42,7 +42,8 @@ def test_the_document_is_valid() -> None:
     assert len(names) == len(set(names))
     assert all(operation["summary"] for _, _, operation in operations())
     components = document["components"]
-    media = [media for answer in components["responses"].values() for media in answer["content"].values()]
+    answers = components["responses"].values()
+    media = [media for answer in answers for media in answer.get("content", {}).values()]
     for _, _, operation in operations():
         media += operation.get("requestBody", {}).get("content", {}).values()
         media += [one for answer in operation["responses"].values() for one in answer.get("content", {}).values()]
@@ -295,7 +296,7 @@ def test_what_the_document_says_happens(sqlite_api: Api) -> None:
     documented = {
         (method, operation["operationId"], int(status))
         for method, path, operation in operations()
-        for status in operation["responses"].keys() - {"default"}
+        for status in operation["responses"].keys() - {"default", "414"}  # the server's own: test_server_http.py
         if int(status) not in ELSEWHERE.get((method, path), ())
     }
     assert documented - call.seen == set()

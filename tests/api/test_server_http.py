@@ -130,6 +130,16 @@ def test_headers_over_the_limit_are_refused(service: Running) -> None:
     assert_problem(service.exchange(head % (b"q" * 30_000, b"v" * 36_000)), 431)
 
 
+@pytest.mark.parametrize("service", ["granian"], indirect=True)
+def test_a_path_and_query_over_the_limit_are_refused(service: Running) -> None:
+    """Of 65,534 bytes they are refused with their headers, as ever; longer ones get 414 without a body."""
+    request = b"GET /hello?%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert_problem(service.exchange(request % (b"q" * (65_534 - len("/hello?")))), 431)
+    head, _, body = service.exchange(request % (b"q" * (65_535 - len("/hello?")))).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 414 ")
+    assert body == b""
+
+
 def test_a_path_arrives_raw_and_decoded(service: Running) -> None:
     """A path with %2F and invalid UTF-8 reaches the application as it was sent, and decoded byte by byte."""
     environ = environ_of(

@@ -22,7 +22,7 @@ from tests.workers import on_linux
 
 pytestmark = on_linux
 
-ADDRESSES = extent(500, 100_000)
+ADDRESSES = extent(500, 20_000)
 CLIENTS, WORKERS = 4, 2
 TYPED = "hunter2-typed-as-a-name"
 ROWS_A_MINUTE = MOST_ADDRESSES + MOST_NETWORKS + 1  # of one worker, and kind

@@ -18,8 +18,12 @@ from tests.mongod import Mongod
 from tests.replica_set import DEFAULT_SECONDS, QUICK_SECONDS, ReplicaSet
 from tests.running import Doorman
 
+pytestmark = extent([], [pytest.mark.alone])  # in full each answer has its time, and the figures are of times
+
 KILLS, STOPS = extent((1, 1), (20, 5))
 SERVERS, WORKERS = extent((1, 2), (2, 1))  # two processes either way; to start one server takes less
+# Seconds after the driver alone had a write acknowledged, until all servers had one: each writer pauses when refused.
+MOST_BEHIND = 5.0
 WRITES_BETWEEN = extent(24, 200)  # acknowledged ones, before the next fault
 
 
@@ -98,6 +102,9 @@ def test_no_election_loses_what_was_acknowledged(
     Audit(environment, doormen[0], [user for writer in writers for user in writer.users], tally).run()
     for name, value in (*figures(tally), *kills.figures(), *stops.figures()):
         record_property(name, value)
+    for losses in (kills, stops):
+        behind = [served - driver for served, driver in zip(losses.unavailable, losses.driver, strict=True)]
+        assert max(behind) < MOST_BEHIND, losses
     assert not tally.faults()
     assert not tally.broken
     assert tally.without_retry_after == 0

@@ -12,7 +12,7 @@ from tests.running import running
 
 pytestmark = pytest.mark.alone
 
-MANY = extent(100_000, 1_000_000)
+MANY = extent(100_000, 300_000)
 ALLOWED = 10_000_000
 
 

@@ -19,7 +19,7 @@ from tests.faults.slow_links import slow_link
 from tests.mongod import Mongod, RunningMongod, free_port
 from tests.running import Doorman, run_doorman, running
 
-SECONDS = extent(0.5, 20.0)
+SECONDS = extent(0.5, 8.0)
 SLOW, TOO_SLOW = 0.02, 8.0  # seconds for each message; a call has three in all
 
 

@@ -24,7 +24,7 @@ from tests.workers import on_linux
 
 pytestmark = on_linux
 
-SECONDS = extent(0.4, 20.0)  # that each trouble lasts
+SECONDS = extent(0.4, 8.0)  # that each trouble lasts
 WORKERS = 2
 LOG_EVERY = 5.0  # seconds; each worker tells the like no more often
 
