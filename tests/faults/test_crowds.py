@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.alone, on_linux]
 
 USERS = extent(3_000, 1_000_000)
 GOOD = 4  # quick clients
-WINDOWS, SECONDS = extent((3, 0.15), (7, 5.0))
+WINDOWS, SECONDS = extent((3, 0.15), (5, 4.0))
 # Where much else runs, what is short may be anything; a client that is held up waits for seconds.
 MOST_TIMES, MOST_SECONDS = extent((None, 1.0), (2.0, None))
 PACE = extent(0.1, 1.0)  # seconds between what each of a crowd sends or reads

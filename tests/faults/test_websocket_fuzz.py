@@ -21,7 +21,7 @@ from tests.workers import on_linux, opened, resident_bytes, sockets
 
 pytestmark = on_linux
 
-FRAMES = extent(16_000, 100_000)
+FRAMES = extent(6_000, 100_000)
 WARM_UP = extent(2000, 4000)
 AT_ONCE = 24
 PATIENCE = 30.0
@@ -29,7 +29,7 @@ PATIENCE = 30.0
 MORE_BYTES = 6 * 1024 * 1024
 PROMPT_SECONDS = 5.0  # other tests run beside it
 MORE_FILES = 8  # that a thread may have opened for itself
-EMPTY_FRAGMENTS = extent(40_000, 200_000)
+EMPTY_FRAGMENTS = extent(20_000, 200_000)
 HELD_BACK_SECONDS = 5.0
 # To have a run again, name its seed.
 SEED = int(os.environ.get("FUZZ_SEED") or SystemRandom().randrange(1 << 32))
