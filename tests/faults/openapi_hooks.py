@@ -17,6 +17,8 @@ from tests.faults import openapi_contracts, openapi_strategies
 from tests.faults.openapi_callers import KeptUser, Presented
 from tests.running import SOURCES
 
+_OF_TEXTS = ("minLength", "maxLength", "pattern", "format")
+
 openapi_strategies.register()
 openapi_contracts.register()
 
@@ -37,6 +39,26 @@ if group := os.environ.get("CALLER"):
             where, name, value = data
             container = getattr(case, where)
             container[name] = value
+
+
+@schemathesis.hook
+def before_load_schema(_: HookContext, schema: dict[str, Any]) -> None:
+    """Part texts from null: Schemathesis has null break a format, which is about texts alone (JSON Schema)."""
+    part_null(schema)
+
+
+def part_null(schema: object) -> None:
+    """Have each text with a format that may be null be a text or null, which means the same."""
+    if isinstance(schema, list):
+        for one in schema:
+            part_null(one)
+    elif isinstance(schema, dict):
+        for one in schema.values():
+            part_null(one)
+        if "format" in schema and schema.get("type") == ["string", "null"]:
+            text = {name: schema.pop(name) for name in _OF_TEXTS if name in schema}
+            del schema["type"]
+            schema["anyOf"] = [{"type": "string", **text}, {"type": "null"}]
 
 
 @schemathesis.hook
