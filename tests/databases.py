@@ -3,14 +3,19 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
+from models.storage.mongo.connection import CALL_LIMIT
+from models.storage.mongo.orphans import orphaned_sessions
 from models.storage.mongo.store import MongoStore
 from tests.mongod import Mongod, RunningMongod
 
@@ -35,7 +40,7 @@ class EmptyDatabases:
     """
 
     def __init__(self, uri: str) -> None:
-        self._client = MongoClient[dict[str, Any]](uri)
+        self._client = MongoClient[dict[str, Any]](uri, uuidRepresentation="standard")
         self._emptied: list[str] = []
         self._as_made: dict[str, object] | None = None
 
@@ -48,15 +53,28 @@ class EmptyDatabases:
         documents = self._client[name].command("dbStats")["objects"]
         if documents < _TOO_MANY and self._structure(name) == self._structure_as_made():
             for collection in self._client[name].list_collection_names():
-                self._client[name][collection].delete_many({})
+                self._unhindered(partial(self._client[name][collection].delete_many, {}))
             self._emptied.append(name)
         else:
-            self._client.drop_database(name)
+            self._unhindered(partial(self._client.drop_database, name))
 
     def close(self) -> None:
         for name in self._emptied:
             self._client.drop_database(name)
         self._client.close()
+
+    def _unhindered(self, work: Callable[[], object]) -> None:
+        """Do this. A server that was killed may have left a transaction open, which would hold it up for a minute."""
+        while True:
+            try:
+                with pymongo.timeout(CALL_LIMIT):
+                    work()
+                    return
+            except PyMongoError as error:
+                if not error.timeout:
+                    raise
+            if orphaned := orphaned_sessions(self._client, oldest=CALL_LIMIT):
+                self._client.admin.command("killSessions", [*orphaned])
 
     def _structure(self, name: str) -> dict[str, object]:
         database = self._client[name]
