@@ -34,8 +34,7 @@ class AuditUpkeep:
 
     def noted(self) -> None:
         """See that the thread runs: something is there to be looked after."""
-        if not self._background.runs:
-            self._background.begin()
+        self._background.begin()
 
     def flush(self) -> None:
         """Write what was added up; return when that is written, by whomever."""

@@ -28,6 +28,8 @@ class Background:
 
     def begin(self) -> None:
         """See that the thread runs, unless it was told to end."""
+        if self.runs:
+            return
         with self.changed:
             if self.is_closed or self.runs:
                 return

@@ -1,15 +1,13 @@
 """How events are laid out in what stores keep, how they are added up, and what other programs have written there."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from models.events import Detail, Event, Kind, Party, is_event_id
+from models.storage.unreadable import readable
 
 Stored = TypeVar("Stored")
-
-logger = logging.getLogger(__name__)
 
 _TEXTS = ("address", "request_id", "surface")
 
@@ -57,11 +55,7 @@ def added_up(one: Event, other: Event) -> Event:
 
 def readable_events(found: Iterable[Stored], read: Callable[[Stored], Event]) -> Iterator[Event]:
     """Yield the events; one that cannot be read, or is not as Doorman writes them, is logged and left out."""
-    for one in found:
-        try:
-            yield read(one)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            logger.error("An event in the store is not as Doorman writes events, and is left out.")  # noqa: TRY400 - the trace might hold it
+    return readable(found, read, "An event in the store is not as Doorman writes events, and is left out.")
 
 
 def _sum(one: Detail, other: Detail) -> Detail:

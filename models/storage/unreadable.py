@@ -9,6 +9,7 @@ from typing import TypeVar
 from models.records import Record
 
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 logger = logging.getLogger(__name__)
 
@@ -17,13 +18,18 @@ _TYPES = {"kind": str, "id": str, "user_id": str | None, "epoch": int} | dict.fr
 )
 
 
-def readable(found: Iterable[T], read: Callable[[T], Record]) -> Iterator[Record]:
+def readable_records(found: Iterable[T], read: Callable[[T], Record]) -> Iterator[Record]:
     """Yield the records; one that cannot be read, or is not as Doorman writes them, is logged and left out."""
+    return readable(found, read, "A record in the store is not as Doorman writes records, and is taken for none.")
+
+
+def readable(found: Iterable[T], read: Callable[[T], Made], otherwise: str) -> Iterator[Made]:
+    """Yield what can be read; where something cannot, log what it is called ``otherwise``."""
     for row in found:
         try:
             yield read(row)
         except (KeyError, TypeError, ValueError, OverflowError):
-            logger.error("A record in the store is not as Doorman writes records, and is taken for none.")  # noqa: TRY400 - the trace might hold it
+            logger.error(otherwise)  # noqa: TRY400 - the trace might hold it
 
 
 def make_record(data: object, **values: object) -> Record:

@@ -26,7 +26,7 @@ from models.storage.mongo.documents import (
 from models.storage.mongo.duplicates import duplicate_raises
 from models.storage.mongo.purge import purge
 from models.storage.telling import Telling, untold
-from models.storage.unreadable import readable
+from models.storage.unreadable import readable_records
 
 _BATCH = 1000  # records in one command
 
@@ -61,14 +61,14 @@ class MongoRecords:
             found = database[RECORDS].find(
                 {"_id": record_key(kind, record_id), "expires_at": {"$gt": to_millisecond(now)}}
             )
-            return next(readable(found, record_from), None)
+            return next(readable_records(found, record_from), None)
 
     def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
         if not is_storable(user_id):
             return []
         wanted = {**_of_user(user_id, kinds), "expires_at": {"$gt": to_millisecond(now)}}
         with self._connection.call() as database:
-            found = list(readable(database[RECORDS].find(wanted).hint(OF_USER), record_from))
+            found = list(readable_records(database[RECORDS].find(wanted).hint(OF_USER), record_from))
         return sorted(found, key=lambda record: record.created_at, reverse=True)
 
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
@@ -113,7 +113,7 @@ class MongoRecords:
             documents = list(database[RECORDS].find(wanted, session=session))
             ids = [document["_id"] for document in documents]
             database[RECORDS].delete_many({"_id": {"$in": ids}}, session=session)
-            removed = list(readable(documents, record_from))
+            removed = list(readable_records(documents, record_from))
             add_events(database, session, told(removed))
             return removed
 

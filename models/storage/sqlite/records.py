@@ -17,7 +17,7 @@ from models.storage.sqlite.driver import Connection, conflict_raises
 from models.storage.sqlite.schema import milliseconds, moment
 from models.storage.sqlite.steps import STEP, in_steps
 from models.storage.telling import Telling, untold
-from models.storage.unreadable import make_record, readable
+from models.storage.unreadable import make_record, readable_records
 
 _COLUMNS = ("kind", "id", "expires_at", "user_id", "epoch", "data", "created_at", "used_at")
 SELECT = f"SELECT {', '.join(_COLUMNS)} FROM records"
@@ -68,7 +68,7 @@ class SqliteRecords:
         if not (is_storable(kind) and is_storable(record_id)):
             return None
         rows = self._database.rows(FIND, (kind, record_id, milliseconds(now)))
-        return next(readable(rows, record_from), None)
+        return next(readable_records(rows, record_from), None)
 
     def of_user(self, user_id: str, kinds: Collection[str], *, now: datetime) -> list[Record]:
         if not is_storable(user_id):
@@ -77,7 +77,7 @@ class SqliteRecords:
         rows = chain.from_iterable(
             self._database.rows(OF_USER, (user_id, kind, time)) for kind in filter(is_storable, kinds)
         )
-        return sorted(readable(rows, record_from), key=lambda record: record.created_at, reverse=True)
+        return sorted(readable_records(rows, record_from), key=lambda record: record.created_at, reverse=True)
 
     def note_uses(self, uses: Sequence[Use], *, now: datetime) -> None:
         time = milliseconds(now)
@@ -113,7 +113,7 @@ class SqliteRecords:
                 for kind in filter(is_storable, kinds)
                 for row in connection.execute(RETURNING_OF_USER, (user_id, kind, but or "")).fetchall()
             ]
-            removed = list(readable(rows, record_from))
+            removed = list(readable_records(rows, record_from))
             add_events(connection, event_rows(told(removed)))
             return removed
 
